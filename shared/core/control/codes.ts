@@ -1,0 +1,115 @@
+/**
+ * CulvertError and the table of stable error codes. A code is a promise: adding is free, renaming
+ * breaks other people's programs. Every error a person can meet has a sentence and a remedy.
+ */
+
+/** code → [what happened, what to do]. Used where the thrower has no better words. */
+export const errorCodes = {
+  'not-root': ['This needs root or CAP_NET_ADMIN.', 'Run it with sudo.'],
+  'no-tun': ['/dev/net/tun is missing.', 'Load the tun module: modprobe tun'],
+  'no-kernel-wireguard': ['This kernel has no WireGuard.', 'Load it: modprobe wireguard; or use the userspace tunnel.'],
+  'interface-exists': [
+    'An interface of that name exists already.',
+    'Choose another name, or remove it: ip link del NAME',
+  ],
+  'bad-interface-name': [
+    'That is no valid interface name.',
+    'Use 1 to 15 letters, digits, dots, dashes or underscores.',
+  ],
+  'port-in-use': ['The UDP port is in use by another program.', 'Choose another port, or stop that program.'],
+  'udp-unavailable': ['The UDP sockets cannot be opened.', 'See the text above.'],
+  'bad-config': ['The configuration has errors.', 'Correct the lines named above.'],
+  'bad-usage': ['The command line is wrong.', 'See --help.'],
+  'file-unreadable': ['A file cannot be read.', 'Check its path and permissions.'],
+  'tool-missing': ['A program that is needed is missing.', 'Install it.'],
+  'command-failed': ['A system command failed.', 'See the text above.'],
+  'ffi-unavailable': [
+    'The native library that reaches the network device cannot be loaded here.',
+    'Use a mode that needs no TUN device.',
+  ],
+  'daemon-not-running': ['The culvert daemon is not running.', 'Start it: culvert daemon'],
+  'daemon-running': ['A culvert daemon runs already on this socket.', 'Use it, or end it first.'],
+  'no-edge': ['No edge is known yet.', 'Import one: culvert import FILE.conf'],
+  'unknown-edge': ['There is no edge of that name.', 'See: culvert edge list'],
+  'unsupported-mode': ['That mode is not available yet.', 'See: culvert mode'],
+  timeout: ['It took too long.', 'Try again; see culvert status.'],
+  'handshake-timeout': ['The edge does not answer.', 'Check its address, its UDP port and the keys.'],
+  'journal-unreadable': ['The journal of host changes cannot be read.', 'Run: culvert restore'],
+  'no-permission': [
+    'Your account may not talk to this culvert daemon.',
+    'Run it as the user who started the daemon, or join the group culvert.',
+  ],
+  'bad-request': [
+    'The request makes no sense to the daemon.',
+    'Use a client of the same version as the daemon.',
+  ],
+  'bad-edge-name': [
+    'That is no valid name for an edge.',
+    'Use 1 to 32 letters, digits, dots, dashes or underscores; auto is taken.',
+  ],
+  'too-many-edges': ['There are too many edges.', 'Remove one: culvert edge remove NAME'],
+  'edge-in-use': ['That edge is in use now.', 'First: culvert disconnect'],
+  'unknown-setting': ['There is no setting of that name.', 'See: culvert settings list'],
+  'bad-setting': ['That value does not fit the setting.', 'See: culvert settings list'],
+  'settings-unreadable': [
+    'The file of settings cannot be read.',
+    'Correct it, or remove it to start with defaults.',
+  ],
+  'unknown-mode': ['There is no mode of that name.', 'See: culvert mode --help'],
+  'socket-path-too-long': [
+    'The path of the control socket is too long for the system.',
+    'Give a shorter one: --socket PATH',
+  ],
+  'endpoint-unresolved': [
+    'The name of the edge cannot be looked up.',
+    'Check the network, or use a numeric address in the file.',
+  ],
+  'no-reply': [
+    'The edge answered the handshake, but nothing came back through the tunnel.',
+    'Check AllowedIPs and forwarding at the edge.',
+  ],
+  'tunnel-ended': ['The tunnel ended by itself.', 'culvert starts it again; see: culvert logs'],
+  'restore-incomplete': ['Some changes to this machine could not be undone.', 'Try: culvert restore'],
+  'left-closed': [
+    'An earlier culvert left this machine closed to protect it.',
+    'Connect again, or open it: culvert disconnect',
+  ],
+  'owned-by-edge': [
+    'That belongs to the configuration of the edge.',
+    'Change edge.yaml, then send the edge SIGHUP.',
+  ],
+  'edge-running': [
+    'A culvert-edge runs already with this data directory.',
+    'Use it, end it first, or name another directory with --data.',
+  ],
+  'edge-not-running': ['No culvert-edge answers here.', 'Start it: culvert-edge run'],
+  'unsupported-platform': ['This system cannot do that yet.', 'Use Linux.'],
+  internal: ['culvert met a bug.', 'Please report it with the text above.'],
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+export interface CulvertErrorOptions {
+  /** One sentence of what happened; default: the code's. */
+  readonly text?: string;
+  /** One sentence of what to do; default: the code's. */
+  readonly remedy?: string;
+  readonly cause?: unknown;
+  /** The system's error number, positive, where there was one. */
+  readonly errno?: number;
+}
+
+/** An error for people: a stable code, one sentence of what happened, one of what to do. */
+export class CulvertError extends Error {
+  override readonly name = 'CulvertError';
+  readonly code: ErrorCode;
+  readonly remedy: string;
+  readonly errno: number | undefined;
+
+  constructor(code: ErrorCode, options: CulvertErrorOptions = {}) {
+    super(options.text ?? errorCodes[code][0], options.cause === undefined ? {} : { cause: options.cause });
+    this.code = code;
+    this.remedy = options.remedy ?? errorCodes[code][1];
+    this.errno = options.errno;
+  }
+}

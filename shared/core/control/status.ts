@@ -1,0 +1,105 @@
+/**
+ * Status: what the daemon says about itself, to the command line, the desktop and other programs
+ * (product.md §5). Fields that do not apply are absent, never null. Always there: state, mode,
+ * since, addresses, traffic, health. Adding fields is free, renaming breaks other people's programs.
+ */
+
+import { Type } from '@sinclair/typebox';
+import { type HealthItem, healthItemShape } from './health.ts';
+import { type Shape, shapeOf } from './shape.ts';
+
+export const stateNames = [
+  'off',
+  'enrolling',
+  'connecting',
+  'connected',
+  'dns',
+  'portal',
+  'waiting',
+  'blocked',
+  'disconnecting',
+] as const;
+
+export type StateName = (typeof stateNames)[number];
+
+/** The modes, by the names that are printed. */
+export const modes = ['tunnel+doh', 'tunnel+dot', 'tunnel', 'tunnel_only', 'doh', 'dot', 'proxy'] as const;
+
+export type Mode = (typeof modes)[number];
+
+/** Names that people bring from WARP. Accepted, never printed. */
+const modeAliases: Readonly<Record<string, Mode>> = {
+  'warp+doh': 'tunnel+doh',
+  'warp+dot': 'tunnel+dot',
+  warp: 'tunnel',
+};
+
+/** Modes in which the whole device is protected: firewall, routes and system DNS apply. */
+export const wholeDeviceModes: readonly Mode[] = ['tunnel+doh', 'tunnel+dot', 'tunnel', 'tunnel_only'];
+
+/** The mode that a person named, by its own name or an alias. */
+export function parseMode(text: string): Mode | undefined {
+  const name = text.trim().toLowerCase();
+  return (
+    modes.find((mode) => mode === name) ?? (Object.hasOwn(modeAliases, name) ? modeAliases[name] : undefined)
+  );
+}
+
+export interface EdgeStatus {
+  readonly name: string;
+  /** Numeric address and port in use; absent before the name is looked up. */
+  readonly endpoint?: string;
+  readonly transport: 'udp';
+}
+
+export interface VerifiedStatus {
+  /** When `connected` was earned last, RFC 3339. */
+  readonly at: string;
+  readonly rttMs?: number;
+  readonly visibleAddress?: string;
+}
+
+export interface TrafficStatus {
+  /** Bytes that came through the tunnel since it was started. */
+  readonly rxBytes: number;
+  readonly txBytes: number;
+}
+
+export interface Status {
+  readonly state: StateName;
+  readonly mode: Mode;
+  /** When this state began, RFC 3339. */
+  readonly since: string;
+  readonly edge?: EdgeStatus;
+  readonly verified?: VerifiedStatus;
+  /** Name of the tunnel's network interface. */
+  readonly interface?: string;
+  /** Our addresses inside the tunnel, without prefix length. Empty where there is no edge. */
+  readonly addresses: readonly string[];
+  readonly traffic: TrafficStatus;
+  readonly health: readonly HealthItem[];
+  /** Version of the daemon. */
+  readonly version: string;
+}
+
+const count = Type.Integer({ minimum: 0 });
+const text = Type.String();
+
+export const statusShape: Shape<Status> = shapeOf<Status>(
+  Type.Object({
+    state: Type.Union(stateNames.map((name) => Type.Literal(name))),
+    mode: Type.Union(modes.map((name) => Type.Literal(name))),
+    since: text,
+    edge: Type.Optional(
+      Type.Object({ name: text, endpoint: Type.Optional(text), transport: Type.Literal('udp') }),
+    ),
+    verified: Type.Optional(
+      Type.Object({ at: text, rttMs: Type.Optional(Type.Number()), visibleAddress: Type.Optional(text) }),
+    ),
+    interface: Type.Optional(text),
+    addresses: Type.Array(text),
+    traffic: Type.Object({ rxBytes: count, txBytes: count }),
+    health: Type.Array(healthItemShape),
+    version: text,
+  }),
+);

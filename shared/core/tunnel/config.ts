@@ -1,0 +1,72 @@
+/**
+ * What a tunnel device can be told and can tell, with the meaning of WireGuard's cross-platform
+ * configuration protocol (wireguard.com/xplatform). Plain data: it also travels between threads.
+ */
+
+import type { Endpoint } from '../base/endpoint.ts';
+import type { DropCounts } from '../base/drop.ts';
+
+/** An address prefix as text, host bits zero: '10.0.0.0/8', 'fd00::/64'. */
+export type PrefixText = string;
+
+/** A change to a device. Absent fields stay as they are. Valid as a whole or not applied at all. */
+export interface DeviceChange {
+  /** 32 bytes; all zeros removes the key. */
+  readonly privateKey?: Uint8Array;
+  /** 0 asks for any free port. */
+  readonly listenPort?: number;
+  /** Firewall mark of outgoing datagrams; 0 removes it. */
+  readonly fwmark?: number;
+  readonly replacePeers?: boolean;
+  readonly peers: readonly PeerChange[];
+}
+
+export interface PeerChange {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly remove?: boolean;
+  /** Do nothing where the peer does not exist yet. */
+  readonly updateOnly?: boolean;
+  /** 32 bytes; all zeros removes it. */
+  readonly presharedKey?: Uint8Array;
+  /** Numeric address only. */
+  readonly endpoint?: Endpoint;
+  /** Seconds, 0 = off. */
+  readonly persistentKeepalive?: number;
+  readonly replaceAllowedIps?: boolean;
+  readonly allowedIps: readonly PrefixText[];
+  /** Our extension of the protocol: prefixes to take away from this peer. */
+  readonly removeAllowedIps?: readonly PrefixText[];
+}
+
+export interface DeviceStatus {
+  readonly privateKey: Uint8Array | undefined;
+  readonly publicKey: Uint8Array | undefined;
+  /** 0 while no socket is open. */
+  readonly listenPort: number;
+  readonly fwmark: number;
+  readonly peers: readonly PeerStatus[];
+  readonly drops: DropCounts;
+  /** What carries the packets, for people: crypto suite, offloads. */
+  readonly dataplane: DataplaneStatus;
+}
+
+export interface DataplaneStatus {
+  readonly suite: string;
+  readonly udp: string;
+  readonly tun: string;
+  readonly mtu: number;
+}
+
+export interface PeerStatus {
+  readonly publicKey: Uint8Array;
+  /** All zeros where there is none. */
+  readonly presharedKey: Uint8Array;
+  readonly endpoint: Endpoint | undefined;
+  /** Unix milliseconds of the last completed handshake, 0 = never. */
+  readonly lastHandshakeMs: number;
+  readonly rxBytes: number;
+  readonly txBytes: number;
+  readonly persistentKeepalive: number;
+  readonly allowedIps: readonly PrefixText[];
+}

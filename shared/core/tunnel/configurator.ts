@@ -1,0 +1,164 @@
+/**
+ * Applies a DeviceChange to a device and tells its status. The change was validated by whoever
+ * parsed it; what is invalid here is a bug.
+ */
+
+import { CookieJar } from '../admission/cookie-jar.ts';
+import { macKey } from '../admission/macs.ts';
+import { assert } from '../base/assert.ts';
+import { equalBytes, isZero, wipe } from '../base/bytes.ts';
+import { parsePrefix, readEndpoint, writeEndpoint } from '../base/ip.ts';
+import { secondMs, type MonoMs } from '../base/time.ts';
+import type { Keypair } from '../session/keypair.ts';
+import type { DeviceChange, PeerChange, PeerStatus } from './config.ts';
+import type { TunnelContext } from './context.ts';
+import type { CoreStatus } from './device.ts';
+import type { Handshakes } from './handshakes.ts';
+import { Peer } from './peer.ts';
+import type { StagedBudget } from './staged.ts';
+
+export class Configurator {
+  readonly #context: TunnelContext;
+  readonly #handshakes: Handshakes;
+  readonly #asleep: (peer: Peer) => void;
+  readonly #budget: StagedBudget = { bytes: 0 };
+
+  /** `asleep` takes a removed peer out of the wake queue. */
+  constructor(context: TunnelContext, handshakes: Handshakes, asleep: (peer: Peer) => void) {
+    this.#context = context;
+    this.#handshakes = handshakes;
+    this.#asleep = asleep;
+  }
+
+  apply(change: DeviceChange, now: MonoMs): void {
+    if (change.privateKey !== undefined) this.#setPrivateKey(change.privateKey);
+    if (change.replacePeers === true) this.#removeAll();
+    for (const peerChange of change.peers) this.#applyPeer(peerChange, now);
+  }
+
+  status(): CoreStatus {
+    const { identity, peers, drops } = this.#context;
+    return {
+      privateKey: identity?.secretKey.slice(),
+      publicKey: identity?.publicKey.slice(),
+      peers: [...peers.values()].map((peer) => this.#peerStatus(peer)),
+      drops: { ...drops },
+    };
+  }
+
+  /** Forgets every key. */
+  wipe(): void {
+    this.#removeAll();
+    this.#forgetIdentity();
+  }
+
+  #setPrivateKey(secretKey: Uint8Array): void {
+    const { suite, identity, peers } = this.#context;
+    // Tools set the same key again and again; sessions must survive that.
+    if (identity !== undefined && equalBytes(identity.secretKey, secretKey)) return;
+    this.#forgetIdentity();
+    if (!isZero(secretKey)) {
+      const publicKey = suite.publicKey(secretKey);
+      const own = peers.get(publicKey);
+      if (own !== undefined) this.#remove(own);
+      this.#context.identity = { secretKey: secretKey.slice(), publicKey, mac1Key: macKey(suite, publicKey) };
+    }
+    for (const peer of peers.values()) {
+      this.#handshakes.forget(peer);
+      this.#share(peer);
+    }
+  }
+
+  #forgetIdentity(): void {
+    const { identity } = this.#context;
+    if (identity !== undefined) wipe(identity.secretKey);
+    this.#context.identity = undefined;
+  }
+
+  #applyPeer(change: PeerChange, now: MonoMs): void {
+    const { peers, identity, timers } = this.#context;
+    const known = peers.get(change.publicKey);
+    if (change.remove === true) {
+      if (known !== undefined) this.#remove(known);
+      return;
+    }
+    if (known === undefined && change.updateOnly === true) return;
+    if (identity !== undefined && equalBytes(identity.publicKey, change.publicKey)) return;
+    const peer = known ?? this.#create(change.publicKey);
+    if (change.presharedKey !== undefined) peer.presharedKey.set(change.presharedKey);
+    if (change.endpoint !== undefined) {
+      assert(writeEndpoint(peer.endpoint, 0, change.endpoint), 'the endpoint was validated');
+    }
+    this.#applyAllowedIps(peer, change);
+    if (change.persistentKeepalive !== undefined) {
+      const before = peer.persistentKeepaliveMs;
+      peer.persistentKeepaliveMs = change.persistentKeepalive * secondMs;
+      if (before === 0 || peer.persistentKeepaliveMs === 0) timers.persistNow(peer, now);
+    }
+    if (peer.staged.count > 0 && peer.hasEndpoint) timers.initiateNow(peer, now);
+  }
+
+  #applyAllowedIps(peer: Peer, change: PeerChange): void {
+    const { allowedIps } = this.#context;
+    if (change.replaceAllowedIps === true) allowedIps.removeAll(peer);
+    for (const text of change.removeAllowedIps ?? []) {
+      const prefix = parsePrefix(text);
+      assert(prefix !== undefined, 'the prefix was validated');
+      allowedIps.remove(prefix.address, prefix.bits, peer);
+    }
+    for (const text of change.allowedIps) {
+      const prefix = parsePrefix(text);
+      assert(prefix !== undefined, 'the prefix was validated');
+      allowedIps.insert(prefix.address, prefix.bits, peer);
+    }
+  }
+
+  #create(publicKey: Uint8Array): Peer {
+    const { suite, indices, peers } = this.#context;
+    const peer = new Peer({
+      publicKey: publicKey.slice(),
+      cookieJar: new CookieJar(suite, publicKey),
+      budget: this.#budget,
+      retired: (keypair: Keypair) => indices.delete(keypair.localIndex),
+    });
+    this.#share(peer);
+    peers.set(peer.publicKey, peer);
+    return peer;
+  }
+
+  /** Both static keys together, once per peer instead of once per handshake. */
+  #share(peer: Peer): void {
+    const { suite, identity } = this.#context;
+    if (peer.staticShared !== undefined) wipe(peer.staticShared);
+    peer.staticShared = identity === undefined ? undefined : suite.dh(identity.secretKey, peer.publicKey);
+  }
+
+  #remove(peer: Peer): void {
+    const { peers, allowedIps } = this.#context;
+    allowedIps.removeAll(peer);
+    peers.delete(peer.publicKey);
+    this.#handshakes.forget(peer);
+    peer.timers.clearAll();
+    this.#asleep(peer);
+    wipe(peer.presharedKey);
+    if (peer.staticShared !== undefined) wipe(peer.staticShared);
+    peer.staticShared = undefined;
+  }
+
+  #removeAll(): void {
+    for (const peer of [...this.#context.peers.values()]) this.#remove(peer);
+  }
+
+  #peerStatus(peer: Peer): PeerStatus {
+    return {
+      publicKey: peer.publicKey.slice(),
+      presharedKey: peer.presharedKey.slice(),
+      endpoint: readEndpoint(peer.endpoint, 0),
+      lastHandshakeMs: peer.lastHandshakeUnixMs,
+      rxBytes: peer.rxBytes,
+      txBytes: peer.txBytes,
+      persistentKeepalive: Math.round(peer.persistentKeepaliveMs / secondMs),
+      allowedIps: this.#context.allowedIps.textsOf(peer),
+    };
+  }
+}

@@ -1,0 +1,9 @@
+/** Facts that a device announces. They drive nothing inside the core. */
+
+export type TunnelEvent =
+  | { readonly kind: 'established'; readonly publicKey: Uint8Array; readonly role: 'initiator' | 'responder' }
+  | { readonly kind: 'expired'; readonly publicKey: Uint8Array }
+  | { readonly kind: 'roamed'; readonly publicKey: Uint8Array }
+  | { readonly kind: 'gave-up'; readonly publicKey: Uint8Array }
+  /** An authenticated data packet (keepalives included) came after the handshake, the first of its session. */
+  | { readonly kind: 'confirmed'; readonly publicKey: Uint8Array };

@@ -1,0 +1,111 @@
+/**
+ * The timer rules of §6, one function per occasion. They only set and clear deadlines; what is due
+ * is carried out by device.ts. Times are never per packet but per run of packets.
+ */
+
+import type { Entropy } from '../base/ports.ts';
+import type { MonoMs } from '../base/time.ts';
+import type { Limits } from '../session/limits.ts';
+import type { Peer, PeerTimer } from './peer.ts';
+import type { WakeQueue } from './wake-queue.ts';
+
+export class PeerTimers {
+  readonly #limits: Limits;
+  readonly #wakes: WakeQueue<Peer>;
+  readonly #entropy: Entropy;
+  readonly #random: Uint8Array = new Uint8Array(2);
+
+  constructor(limits: Limits, wakes: WakeQueue<Peer>, entropy: Entropy) {
+    this.#limits = limits;
+    this.#wakes = wakes;
+    this.#entropy = entropy;
+  }
+
+  /** Data left for the peer: it should answer within this time (§6.5). */
+  dataSent(peer: Peer, now: MonoMs): void {
+    if (peer.timers.isSet('new-handshake')) return;
+    const { keepaliveTimeoutMs, rekeyTimeoutMs } = this.#limits;
+    this.#set(peer, 'new-handshake', now + keepaliveTimeoutMs + rekeyTimeoutMs + this.#jitter());
+  }
+
+  /** Data came from the peer: it must hear something within this time (§6.5). */
+  dataReceived(peer: Peer, now: MonoMs): void {
+    if (!peer.timers.isSet('keepalive')) {
+      this.#set(peer, 'keepalive', now + this.#limits.keepaliveTimeoutMs);
+    } else {
+      peer.anotherKeepalive = true;
+    }
+  }
+
+  /** Anything authenticated left for the peer. */
+  sent(peer: Peer, now: MonoMs): void {
+    peer.timers.clear('keepalive');
+    this.persist(peer, now);
+  }
+
+  /** Anything authenticated came from the peer. */
+  received(peer: Peer, now: MonoMs): void {
+    peer.timers.clear('new-handshake');
+    this.persist(peer, now);
+  }
+
+  /** An initiation left: ask again after a while (§6.4). */
+  initiated(peer: Peer, now: MonoMs): void {
+    this.#set(peer, 'retransmit-initiation', now + this.#limits.rekeyTimeoutMs + this.#jitter());
+  }
+
+  /** Both sides have the session. */
+  completed(peer: Peer): void {
+    peer.timers.clear('retransmit-initiation');
+    peer.attempts = 0;
+    peer.rekeyedLate = false;
+  }
+
+  /** A session was derived: after three lifetimes without another one, everything is forgotten (§6.3). */
+  derived(peer: Peer, now: MonoMs): void {
+    this.#set(peer, 'forget-keys', now + 3 * this.#limits.rejectAfterTimeMs);
+  }
+
+  /** Gave up: forget the keys in time also where no session was ever derived. */
+  forgetLater(peer: Peer, now: MonoMs): void {
+    if (!peer.timers.isSet('forget-keys')) this.derived(peer, now);
+  }
+
+  /** Another packet came while a keepalive was due: one more after the usual time. */
+  keepaliveAgain(peer: Peer, now: MonoMs): void {
+    peer.anotherKeepalive = false;
+    this.#set(peer, 'keepalive', now + this.#limits.keepaliveTimeoutMs);
+  }
+
+  /** The interval was set: the first one leaves at once. */
+  persistNow(peer: Peer, now: MonoMs): void {
+    if (peer.persistentKeepaliveMs > 0) this.#set(peer, 'persistent-keepalive', now);
+    else peer.timers.clear('persistent-keepalive');
+  }
+
+  /** Packets wait and the peer can be reached now: ask for a session at once. */
+  initiateNow(peer: Peer, now: MonoMs): void {
+    this.#set(peer, 'new-handshake', now);
+  }
+
+  /** Puts the peer back into the queue for its earliest deadline. */
+  rearm(peer: Peer): void {
+    this.#wakes.wake(peer, peer.timers.nextAt());
+  }
+
+  /** The next persistent keepalive, one interval from now, where the peer has one. */
+  persist(peer: Peer, now: MonoMs): void {
+    if (peer.persistentKeepaliveMs > 0) this.#set(peer, 'persistent-keepalive', now + peer.persistentKeepaliveMs);
+  }
+
+  #set(peer: Peer, timer: PeerTimer, at: number): void {
+    peer.timers.set(timer, at as MonoMs);
+    this.#wakes.wake(peer, at);
+  }
+
+  #jitter(): number {
+    this.#entropy.fill(this.#random);
+    const random = this.#random[0]! | (this.#random[1]! << 8);
+    return Math.floor((random / 65536) * this.#limits.jitterMs);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * One peer: who it is, where it is, its sessions, what waits for it, its timers' state. Knows no
+ * device and decides nothing; outbound, inbound, handshakes and peer-timers act on it.
+ */
+
+import type { CookieJar } from '../admission/cookie-jar.ts';
+import { Deadlines } from '../base/deadlines.ts';
+import { endpointSize } from '../base/endpoint.ts';
+import type { MonoMs } from '../base/time.ts';
+import type { InitiatorHandshake } from '../noise/initiator.ts';
+import type { Keypair } from '../session/keypair.ts';
+import { Keyring } from '../session/keyring.ts';
+import { type StagedBudget, StagedPackets } from './staged.ts';
+
+/** The timers of §6, by what happens when they fire. */
+export const peerTimers = [
+  'retransmit-initiation',
+  'keepalive',
+  'new-handshake',
+  'forget-keys',
+  'persistent-keepalive',
+] as const;
+
+export type PeerTimer = (typeof peerTimers)[number];
+
+export interface PeerOptions {
+  readonly publicKey: Uint8Array;
+  readonly cookieJar: CookieJar;
+  readonly budget: StagedBudget;
+  readonly retired: (keypair: Keypair) => void;
+}
+
+export class Peer {
+  readonly publicKey: Uint8Array;
+  readonly cookieJar: CookieJar;
+  readonly presharedKey: Uint8Array = new Uint8Array(32);
+  /** X25519 of both static keys; undefined while we have no key or the peer's is of low order. */
+  staticShared: Uint8Array | undefined;
+  /** Record of base/endpoint.ts; family 0 = unknown. */
+  readonly endpoint: Uint8Array = new Uint8Array(endpointSize);
+  readonly keyring: Keyring;
+  readonly staged: StagedPackets;
+  /** A keepalive waits for a session (it has no bytes to stage). */
+  keepaliveStaged = false;
+  /** An initiation of ours that waits for its response. */
+  pending: InitiatorHandshake | undefined;
+
+  readonly timers: Deadlines<PeerTimer> = new Deadlines(peerTimers);
+  /** Written by the wake queue. */
+  wakeAt: number = Number.POSITIVE_INFINITY;
+  persistentKeepaliveMs = 0;
+  /** Initiations sent since the last answer. */
+  attempts = 0;
+  lastInitiationAt: MonoMs | undefined;
+  lastConsumedAt: MonoMs | undefined;
+  /** Timestamp of our last initiation. */
+  sentTimestamp: Uint8Array | undefined;
+  /** Greatest timestamp received from this peer (§5.1). */
+  readonly greatestTimestamp: Uint8Array = new Uint8Array(12);
+  /** More data came while a keepalive was due already. */
+  anotherKeepalive = false;
+  /** We asked for a new session late in the life of the current one; once is enough. */
+  rekeyedLate = false;
+
+  rxBytes = 0;
+  txBytes = 0;
+  /** Unix milliseconds, 0 = never. */
+  lastHandshakeUnixMs = 0;
+
+  constructor(options: PeerOptions) {
+    this.publicKey = options.publicKey;
+    this.cookieJar = options.cookieJar;
+    this.staged = new StagedPackets(options.budget);
+    this.keyring = new Keyring(options.retired);
+  }
+
+  get hasEndpoint(): boolean {
+    return this.endpoint[0] !== 0;
+  }
+
+  /** Forgets on which of our own addresses this peer's packets came in: after silence it may be wrong. */
+  forgetSticky(): void {
+    this.endpoint.fill(0, 24);
+  }
+}
