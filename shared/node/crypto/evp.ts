@@ -1,0 +1,311 @@
+/**
+ * CryptoSuite on Node's own OpenSSL through FFI: packets in place in worker memory, X25519 with raw
+ * keys, BLAKE2s. What only handshakes and cookies need now and then is left to the portable suite.
+ * Every result is checked; a failure that is not the input's fault throws.
+ */
+
+import { assert } from '../../core/base/assert.ts';
+import {
+  type CryptoSuite,
+  hashSize,
+  keySize,
+  macSize,
+  type TransportKey,
+  tagSize,
+} from '../../core/crypto/suite.ts';
+import type { Pointer } from '../ffi/libc.ts';
+import type { WorkerMemory } from '../ffi/memory.ts';
+import type { OpenSsl } from '../ffi/openssl.ts';
+
+export interface EvpSuiteOptions {
+  readonly openssl: OpenSsl;
+  /** Packets of this memory are sealed and opened in place, others by way of a copy. Takes about 80 KiB. */
+  readonly memory: WorkerMemory;
+  /** For the operations that are rare. */
+  readonly portable: CryptoSuite;
+}
+
+const controlGetTag = 0x10;
+const controlSetTag = 0x11;
+/** OpenSSL's number of the X25519 key type. */
+const typeX25519 = 1034;
+/** OSSL_PARAM_UNSIGNED_INTEGER */
+const unsignedParameter = 2;
+/** Largest packet or message that may take the way by a copy. */
+const staging = 66_560;
+const twoTo32 = 4_294_967_296;
+
+/** Places in the worker memory, as offsets. Used within one call, never across. */
+interface Places {
+  readonly key: number;
+  readonly peer: number;
+  readonly out: number;
+  readonly outLength: number;
+  readonly iv: number;
+  readonly staging: number;
+}
+
+interface Context {
+  readonly openssl: OpenSsl;
+  readonly memory: WorkerMemory;
+  readonly places: Places;
+  readonly cipher: Pointer;
+}
+
+/** Throws where this OpenSSL lacks an algorithm. */
+export function evpSuite(options: EvpSuiteOptions): CryptoSuite {
+  const { openssl, memory, portable } = options;
+  const places: Places = {
+    key: memory.alloc(keySize),
+    peer: memory.alloc(keySize),
+    out: memory.alloc(64),
+    outLength: memory.alloc(8),
+    iv: memory.alloc(16),
+    staging: memory.alloc(staging),
+  };
+  const cipher = openssl.cipherFetch(0, 'ChaCha20-Poly1305', null);
+  if (cipher === 0) throw new Error('this OpenSSL has no ChaCha20-Poly1305');
+  const context: Context = { openssl, memory, places, cipher };
+  return {
+    name: 'openssl-ffi',
+    publicKey: (secretKey) => publicKey(context, secretKey),
+    dh: (secretKey, peer) => sharedSecret(context, secretKey, peer),
+    hash: makeHash(context, portable),
+    mac: makeMac(context, portable),
+    seal: (key, counter, plaintext, additional) => portable.seal(key, counter, plaintext, additional),
+    open: (key, counter, sealed, additional) => portable.open(key, counter, sealed, additional),
+    xseal: (key, nonce, plaintext, additional) => portable.xseal(key, nonce, plaintext, additional),
+    xopen: (key, nonce, sealed, additional) => portable.xopen(key, nonce, sealed, additional),
+    transportKey: (key) => new EvpTransportKey(context, key),
+  };
+}
+
+class EvpTransportKey implements TransportKey {
+  readonly #openssl: OpenSsl;
+  readonly #memory: WorkerMemory;
+  readonly #bytes: Uint8Array;
+  readonly #base: Pointer;
+  readonly #iv: Pointer;
+  readonly #ivWords: number;
+  readonly #outLength: Pointer;
+  readonly #staging: number;
+  #sealing: Pointer;
+  #opening: Pointer;
+
+  constructor(context: Context, key: Uint8Array) {
+    assert(key.length === keySize, 'a transport key has 32 bytes');
+    const { openssl, memory, places, cipher } = context;
+    this.#openssl = openssl;
+    this.#memory = memory;
+    this.#bytes = memory.bytes;
+    this.#base = memory.base;
+    this.#iv = memory.base + places.iv;
+    this.#ivWords = places.iv >>> 2;
+    this.#outLength = memory.base + places.outLength;
+    this.#staging = places.staging;
+    this.#sealing = openssl.cipherContextNew();
+    this.#opening = openssl.cipherContextNew();
+    memory.bytes.set(key, places.key);
+    const at = memory.base + places.key;
+    const ready =
+      this.#sealing !== 0 &&
+      this.#opening !== 0 &&
+      openssl.encryptInit(this.#sealing, cipher, at, 0, 0) === 1 &&
+      openssl.decryptInit(this.#opening, cipher, at, 0, 0) === 1;
+    memory.bytes.fill(0, places.key, places.key + keySize);
+    if (ready) return;
+    this.wipe();
+    throw new Error('OpenSSL refused a transport key');
+  }
+
+  seal(bytes: Uint8Array, offset: number, length: number, counter: number): void {
+    assert(this.#sealing !== 0, 'the key is not wiped');
+    assert(
+      offset >= 0 && length >= 0 && offset + length + tagSize <= bytes.length,
+      'the packet lies inside the memory',
+    );
+    const at = this.#inPlace(bytes, offset);
+    if (at !== 0) {
+      this.#sealAt(at, length, counter);
+      return;
+    }
+    this.#stage(bytes, offset, length);
+    this.#sealAt(this.#base + this.#staging, length, counter);
+    this.#unstage(bytes, offset, length + tagSize);
+  }
+
+  open(bytes: Uint8Array, offset: number, length: number, counter: number): boolean {
+    assert(this.#opening !== 0, 'the key is not wiped');
+    assert(
+      offset >= 0 && length >= 0 && offset + length + tagSize <= bytes.length,
+      'the packet lies inside the memory',
+    );
+    const at = this.#inPlace(bytes, offset);
+    if (at !== 0) return this.#openAt(at, length, counter);
+    this.#stage(bytes, offset, length + tagSize);
+    const opened = this.#openAt(this.#base + this.#staging, length, counter);
+    if (opened) this.#unstage(bytes, offset, length);
+    return opened;
+  }
+
+  wipe(): void {
+    // Freeing a context also clears the key in it.
+    if (this.#sealing !== 0) this.#openssl.cipherContextFree(this.#sealing);
+    if (this.#opening !== 0) this.#openssl.cipherContextFree(this.#opening);
+    this.#sealing = 0;
+    this.#opening = 0;
+  }
+
+  /** The address of a byte that lies in the worker memory, else 0. */
+  #inPlace(bytes: Uint8Array, offset: number): Pointer {
+    if (bytes === this.#bytes) return this.#base + offset;
+    return bytes.buffer === this.#bytes.buffer ? this.#base + bytes.byteOffset + offset : 0;
+  }
+
+  #sealAt(at: Pointer, length: number, counter: number): void {
+    const openssl = this.#openssl;
+    const context = this.#sealing;
+    this.#putIv(counter);
+    const done =
+      openssl.encryptInit(context, 0, 0, this.#iv, 0) === 1 &&
+      (length === 0 || openssl.encryptUpdate(context, at, this.#outLength, at, length) === 1) &&
+      openssl.encryptFinal(context, at + length, this.#outLength) === 1 &&
+      openssl.cipherControl(context, controlGetTag, tagSize, at + length) === 1;
+    if (!done) throw new Error('OpenSSL failed to seal a packet');
+  }
+
+  #openAt(at: Pointer, length: number, counter: number): boolean {
+    const openssl = this.#openssl;
+    const context = this.#opening;
+    this.#putIv(counter);
+    const ready =
+      openssl.decryptInit(context, 0, 0, this.#iv, 0) === 1 &&
+      openssl.cipherControl(context, controlSetTag, tagSize, at + length) === 1 &&
+      (length === 0 || openssl.decryptUpdate(context, at, this.#outLength, at, length) === 1);
+    if (!ready) throw new Error('OpenSSL failed to open a packet');
+    return openssl.decryptFinal(context, at + length, this.#outLength) === 1;
+  }
+
+  /** Four zero bytes, then the counter, 64 bits little-endian. */
+  #putIv(counter: number): void {
+    const { words } = this.#memory;
+    words[this.#ivWords] = 0;
+    words[this.#ivWords + 1] = counter >>> 0;
+    words[this.#ivWords + 2] = Math.floor(counter / twoTo32);
+  }
+
+  #stage(bytes: Uint8Array, offset: number, length: number): void {
+    assert(length + tagSize <= staging, 'a packet outside the worker memory is of moderate size');
+    this.#bytes.set(bytes.subarray(offset, offset + length), this.#staging);
+  }
+
+  #unstage(bytes: Uint8Array, offset: number, length: number): void {
+    bytes.set(this.#bytes.subarray(this.#staging, this.#staging + length), offset);
+  }
+}
+
+function publicKey(context: Context, secretKey: Uint8Array): Uint8Array {
+  const { openssl, memory, places } = context;
+  const secret = importKey(context, openssl.newPrivateKey, secretKey);
+  memory.putSize(places.outLength, keySize);
+  const result = openssl.rawPublicKey(secret, memory.base + places.out, memory.base + places.outLength);
+  openssl.freeKey(secret);
+  if (result !== 1) throw new Error('OpenSSL gave no public key');
+  return memory.bytes.slice(places.out, places.out + keySize);
+}
+
+function sharedSecret(context: Context, secretKey: Uint8Array, peer: Uint8Array): Uint8Array | undefined {
+  const { openssl, memory, places } = context;
+  const secret = importKey(context, openssl.newPrivateKey, secretKey);
+  const other = importKey(context, openssl.newPublicKey, peer);
+  const derivation = openssl.keyContextNew(secret, 0);
+  memory.putSize(places.outLength, keySize);
+  const ready =
+    derivation !== 0 &&
+    openssl.deriveInit(derivation) === 1 &&
+    openssl.deriveSetPeer(derivation, other) === 1;
+  // OpenSSL refuses a shared secret of zeros itself, as RFC 7748 §6.1 allows.
+  const derived =
+    ready && openssl.derive(derivation, memory.base + places.out, memory.base + places.outLength) === 1;
+  openssl.keyContextFree(derivation);
+  openssl.freeKey(other);
+  openssl.freeKey(secret);
+  if (!ready) throw new Error('OpenSSL failed to prepare X25519');
+  if (!derived) openssl.clearErrors();
+  const shared = derived ? memory.bytes.slice(places.out, places.out + keySize) : undefined;
+  memory.bytes.fill(0, places.out, places.out + keySize);
+  return shared;
+}
+
+function importKey(context: Context, importer: OpenSsl['newPrivateKey'], raw: Uint8Array): Pointer {
+  assert(raw.length === keySize, 'an X25519 key has 32 bytes');
+  const { memory, places } = context;
+  memory.bytes.set(raw, places.key);
+  const key = importer(typeX25519, 0, memory.base + places.key, keySize);
+  memory.bytes.fill(0, places.key, places.key + keySize);
+  if (key === 0) throw new Error('OpenSSL refused an X25519 key');
+  return key;
+}
+
+/** BLAKE2s-256, or the portable one where this OpenSSL has none. */
+function makeHash(context: Context, portable: CryptoSuite): CryptoSuite['hash'] {
+  const { openssl, memory, places } = context;
+  const digest = openssl.digestFetch(0, 'BLAKE2S-256', null);
+  const state = digest === 0 ? 0 : openssl.digestContextNew();
+  if (state === 0) return (first, second) => portable.hash(first, second);
+  const at = memory.base + places.staging;
+  const update = (part: Uint8Array): boolean => {
+    memory.bytes.set(part, places.staging);
+    return openssl.digestUpdate(state, at, part.length) === 1;
+  };
+  return (first, second) => {
+    const longest = Math.max(first.length, second?.length ?? 0);
+    if (longest > staging) return portable.hash(first, second);
+    const done =
+      openssl.digestInit(state, digest, 0) === 1 &&
+      update(first) &&
+      (second === undefined || update(second)) &&
+      openssl.digestFinal(state, memory.base + places.out, memory.base + places.outLength) === 1;
+    memory.bytes.fill(0, places.staging, places.staging + longest);
+    if (!done) throw new Error('OpenSSL failed to hash');
+    return memory.bytes.slice(places.out, places.out + hashSize);
+  };
+}
+
+/** Keyed BLAKE2s with 16 bytes, or the portable one where this OpenSSL has none. */
+function makeMac(context: Context, portable: CryptoSuite): CryptoSuite['mac'] {
+  const { openssl, memory, places } = context;
+  const algorithm = openssl.macFetch(0, 'BLAKE2SMAC', null);
+  const state = algorithm === 0 ? 0 : openssl.macContextNew(algorithm);
+  if (state === 0 || !setMacSize(context, state)) return (key, message) => portable.mac(key, message);
+  return (key, message) => {
+    if (message.length > staging || key.length === 0) return portable.mac(key, message);
+    assert(key.length <= keySize, 'a key of BLAKE2s has at most 32 bytes');
+    memory.bytes.set(key, places.key);
+    memory.bytes.set(message, places.staging);
+    const done =
+      openssl.macInit(state, memory.base + places.key, key.length, 0) === 1 &&
+      openssl.macUpdate(state, memory.base + places.staging, message.length) === 1 &&
+      openssl.macFinal(state, memory.base + places.out, memory.base + places.outLength, macSize) === 1;
+    memory.bytes.fill(0, places.key, places.key + keySize);
+    if (!done) throw new Error('OpenSSL failed to compute a MAC');
+    return memory.bytes.slice(places.out, places.out + macSize);
+  };
+}
+
+/** Tells a MAC context its output size: an OSSL_PARAM array of "size" and the end mark. It stays set. */
+function setMacSize(context: Context, state: Pointer): boolean {
+  const { openssl, memory } = context;
+  const parameters = memory.alloc(2 * 40);
+  const name = memory.alloc(8);
+  const value = memory.alloc(8);
+  memory.bytes.set(Buffer.from('size\0'), name);
+  memory.putSize(value, macSize);
+  memory.putPointer(parameters, name);
+  memory.putSize(parameters + 8, unsignedParameter);
+  memory.putPointer(parameters + 16, value);
+  memory.putSize(parameters + 24, 8);
+  // The last field means "not modified yet" where all its bits are set.
+  memory.words.fill(0xffff_ffff, (parameters + 32) >>> 2, (parameters + 40) >>> 2);
+  return openssl.macSetParameters(state, memory.base + parameters) === 1;
+}

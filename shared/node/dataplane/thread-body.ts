@@ -1,0 +1,137 @@
+/**
+ * The worker side of a tunnel on a TUN interface: given its ports, runs the loop and serves the
+ * main thread's messages. The composition root (`packet-thread.ts` of a program) calls it. An
+ * exception here ends the worker: traffic stays stopped, the main thread is told.
+ */
+
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { CulvertError } from '../../core/control/codes.ts';
+import type { Limits } from '../../core/session/limits.ts';
+import { TunnelDevice } from '../../core/tunnel/device.ts';
+import type { TunnelEvent } from '../../core/tunnel/events.ts';
+import { systemClock } from '../clock.ts';
+import { chooseSuite } from '../crypto/choose.ts';
+import { systemEntropy } from '../entropy.ts';
+import { requireLibc } from '../ffi/libc.ts';
+import { WorkerMemory } from '../ffi/memory.ts';
+import { TunLinux } from '../tun/tun-linux.ts';
+import { UdpLinux } from '../udp/udp-linux.ts';
+import { loopBatches, loopBatchesBytes } from './batches.ts';
+import { Commands } from './commands.ts';
+import { DataplaneLoop } from './loop.ts';
+import type { FromWorker, ToWorker, WorkerError } from './messages.ts';
+import { drivePoll } from './poll-driver.ts';
+import { threadLog } from './thread-log.ts';
+
+/** What the main thread gives its packet worker. */
+export interface ThreadOptions {
+  readonly interfaceName: string;
+  readonly mtu: number;
+  /** Other times than the paper's, for tests. */
+  readonly limits?: Partial<Limits>;
+  /** First counter of every session, for tests. */
+  readonly firstCounter?: number;
+}
+
+/** The shape of `workerData`. */
+export interface ThreadStart {
+  readonly options: ThreadOptions;
+  readonly port: MessagePort;
+  readonly eventFd: number;
+  /** Element 0 is 1 when the process is ending and the worker must return at once. */
+  readonly stopFlag: Int32Array;
+}
+
+/** Memory besides the batches: message headers, iovecs, control messages, staging. */
+const portsBytes = 4 * 1024 * 1024;
+
+/** Runs the tunnel of this worker until it is stopped. Call once, from the worker's entry file. */
+export function runTunTunnelThread(): void {
+  const start = workerData as ThreadStart;
+  const { port } = start;
+  const send = (message: FromWorker): void => port.postMessage(message);
+  try {
+    const why = runThread(start, send);
+    if (why === 'gone') send({ kind: 'ended', why, detail: 'The network interface is gone.' });
+  } catch (error) {
+    send({ kind: 'ended', why: 'failed', detail: describe(error).text });
+    send({ kind: 'error', id: 0, error: describe(error) });
+  } finally {
+    port.close();
+  }
+}
+
+function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'stopped' | 'gone' {
+  const { options, port } = start;
+  const libc = requireLibc();
+  const memory = new WorkerMemory(loopBatchesBytes + portsBytes, libc);
+  const log = threadLog(send);
+  const clock = systemClock();
+  const suite = chooseSuite({ memory, log });
+  const tun = new TunLinux({ libc, memory, log, name: options.interfaceName, mtu: options.mtu });
+  const udp = new UdpLinux({ libc, memory, log });
+  const device = new TunnelDevice({
+    suite,
+    entropy: systemEntropy(),
+    mtu: tun.mtu,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.firstCounter === undefined ? {} : { firstCounter: options.firstCounter }),
+  });
+  const onEvent = (event: TunnelEvent): void => send({ kind: 'event', event });
+  const loop = new DataplaneLoop({ device, udp, tun, clock, batches: loopBatches(memory), onEvent });
+  const commands = new Commands({ device, udp, tun, clock, suite: suite.name });
+  send({ kind: 'ready', interfaceName: tun.name });
+  try {
+    return drivePoll({
+      loop,
+      libc,
+      memory,
+      clock,
+      fds: () => [...tun.pollFds, ...udp.pollFds],
+      eventFd: start.eventFd,
+      takeMessages: () => {
+        if (Atomics.load(start.stopFlag, 0) !== 0) return false;
+        for (;;) {
+          const next = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
+          if (next === undefined) return true;
+          if (!serve(next.message)) return false;
+        }
+      },
+    });
+  } finally {
+    udp.close();
+    tun.close();
+    device.wipe();
+  }
+
+  /** Answers one message. Returns false for `stop`. */
+  function serve(message: ToWorker): boolean {
+    const { id } = message;
+    try {
+      if (message.kind === 'stop') {
+        send({ kind: 'done', id });
+        return false;
+      }
+      if (message.kind === 'status') {
+        send({ kind: 'status', id, status: commands.status() });
+      } else {
+        commands.configure(message.change);
+        loop.settle();
+        send({ kind: 'done', id });
+      }
+    } catch (error) {
+      if (!(error instanceof CulvertError)) throw error;
+      send({ kind: 'error', id, error: describe(error) });
+    }
+    return true;
+  }
+}
+
+/** An error as plain fields, since errors lose theirs between threads. */
+function describe(error: unknown): WorkerError {
+  if (error instanceof CulvertError) {
+    const { code, message: text, remedy, errno } = error;
+    return errno === undefined ? { code, text, remedy } : { code, text, remedy, errno };
+  }
+  return { code: 'internal', text: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}

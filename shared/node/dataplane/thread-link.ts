@@ -1,0 +1,196 @@
+/**
+ * The main thread's handle of a packet worker: configure, ask, subscribe, stop. The main thread
+ * never sees a packet. The worker sleeps in poll(2), so every message is followed by a nudge
+ * through an eventfd.
+ */
+
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { Log } from '../../core/base/ports.ts';
+import { CulvertError, type ErrorCode, errorCodes } from '../../core/control/codes.ts';
+import type { DeviceChange, DeviceStatus } from '../../core/tunnel/config.ts';
+import type { TunnelEvent } from '../../core/tunnel/events.ts';
+import { type Libc, requireLibc } from '../ffi/libc.ts';
+import { EFD_CLOEXEC, EFD_NONBLOCK } from '../ffi/structs.ts';
+import type { FromWorker, ToWorker, TunnelBackend, WorkerError } from './messages.ts';
+import type { ThreadOptions, ThreadStart } from './thread-body.ts';
+
+export interface TunnelThreadOptions extends ThreadOptions {
+  /** The program's worker entry: its `packet-thread.ts`. */
+  readonly entry: URL;
+  readonly log: Log;
+}
+
+/**
+ * Starts a packet worker on a new TUN interface. Rejects with CulvertError where the interface or
+ * the privileges for it cannot be had; nothing is left behind then.
+ */
+export async function startTunnelThread(options: TunnelThreadOptions): Promise<TunnelBackend> {
+  const link = new ThreadLink(options, requireLibc());
+  await link.ready;
+  return link;
+}
+
+interface Waiter {
+  readonly resolve: (status: DeviceStatus | undefined) => void;
+  readonly reject: (error: Error) => void;
+}
+
+type EndListener = (why: 'gone' | 'failed', detail: string) => void;
+
+class ThreadLink implements TunnelBackend {
+  readonly kind = 'userspace';
+  readonly ready: Promise<void>;
+  interfaceName: string;
+  readonly #libc: Libc;
+  readonly #log: Log;
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #eventFd: number;
+  readonly #nudge = new Uint8Array(8);
+  readonly #stopFlag = new Int32Array(new SharedArrayBuffer(4));
+  readonly #waiters = new Map<number, Waiter>();
+  readonly #listeners = new Set<(event: TunnelEvent) => void>();
+  #endListener: EndListener | undefined;
+  #nextId = 1;
+  #ended: { readonly why: 'gone' | 'failed'; readonly detail: string } | undefined;
+  #stopping: Promise<void> | undefined;
+  readonly #exited: Promise<void>;
+
+  constructor(options: TunnelThreadOptions, libc: Libc) {
+    const { entry, log, ...threadOptions } = options;
+    this.interfaceName = options.interfaceName;
+    this.#libc = libc;
+    this.#log = log;
+    this.#nudge[0] = 1;
+    this.#eventFd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    const start: ThreadStart = {
+      options: threadOptions,
+      port: port2,
+      eventFd: this.#eventFd,
+      stopFlag: this.#stopFlag,
+    };
+    this.#worker = new Worker(entry, { workerData: start, transferList: [port2] });
+    process.on('exit', this.#onProcessExit);
+    let readyNow: () => void;
+    let failed: (error: Error) => void;
+    this.ready = new Promise((resolve, reject) => {
+      readyNow = resolve;
+      failed = reject;
+    });
+    this.#port.on('message', (message: FromWorker) => {
+      if (message.kind === 'ready') {
+        this.interfaceName = message.interfaceName;
+        readyNow();
+      } else if (message.kind === 'error' && message.id === 0) {
+        failed(toError(message.error));
+      } else {
+        this.#receive(message);
+      }
+    });
+    this.#worker.on('error', (error) => {
+      failed(error);
+      this.#end('failed', error instanceof Error ? (error.stack ?? error.message) : String(error));
+    });
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on('exit', () => {
+        process.off('exit', this.#onProcessExit);
+        this.#rejectAll(new CulvertError('internal', { text: 'The packet worker has ended.' }));
+        libc.close(this.#eventFd);
+        this.#port.close();
+        resolve();
+      });
+    });
+  }
+
+  async configure(change: DeviceChange): Promise<void> {
+    await this.#ask((id) => ({ kind: 'configure', id, change }));
+  }
+
+  async status(): Promise<DeviceStatus> {
+    const status = await this.#ask((id) => ({ kind: 'status', id }));
+    if (status === undefined) throw new CulvertError('internal', { text: 'The packet worker sent no status.' });
+    return status;
+  }
+
+  onEvent(listener: (event: TunnelEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  onEnd(listener: EndListener): void {
+    this.#endListener = listener;
+    if (this.#ended !== undefined) listener(this.#ended.why, this.#ended.detail);
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#ended === undefined) {
+      Atomics.store(this.#stopFlag, 0, 1);
+      this.#wake();
+    }
+    await this.#exited;
+  }
+
+  #ask(message: (id: number) => ToWorker): Promise<DeviceStatus | undefined> {
+    if (this.#ended !== undefined || this.#stopping !== undefined) {
+      return Promise.reject(new CulvertError('internal', { text: 'The packet worker has ended.' }));
+    }
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#waiters.set(id, { resolve, reject });
+      this.#port.postMessage(message(id));
+      this.#wake();
+    });
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.kind === 'event') {
+      for (const listener of this.#listeners) listener(message.event);
+    } else if (message.kind === 'log') {
+      this.#log[message.level](message.text, message.fields);
+    } else if (message.kind === 'ended') {
+      this.#end(message.why, message.detail);
+    } else if (message.kind !== 'ready') {
+      const waiter = this.#waiters.get(message.id);
+      this.#waiters.delete(message.id);
+      if (message.kind === 'error') waiter?.reject(toError(message.error));
+      else waiter?.resolve(message.kind === 'status' ? message.status : undefined);
+    }
+  }
+
+  #end(why: 'gone' | 'failed', detail: string): void {
+    if (this.#ended !== undefined || this.#stopping !== undefined) return;
+    this.#ended = { why, detail };
+    this.#endListener?.(why, detail);
+  }
+
+  #rejectAll(error: Error): void {
+    for (const waiter of this.#waiters.values()) waiter.reject(error);
+    this.#waiters.clear();
+  }
+
+  #wake(): void {
+    this.#libc.writeBytes(this.#eventFd, this.#nudge);
+  }
+
+  /** process.exit waits for workers; one that sleeps in poll(2) must be told. */
+  readonly #onProcessExit = (): void => {
+    Atomics.store(this.#stopFlag, 0, 1);
+    this.#wake();
+  };
+}
+
+function toError(error: WorkerError): CulvertError {
+  const code: ErrorCode = error.code in errorCodes ? (error.code as ErrorCode) : 'internal';
+  return new CulvertError(code, {
+    text: error.text,
+    ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+    ...(error.errno === undefined ? {} : { errno: error.errno }),
+  });
+}

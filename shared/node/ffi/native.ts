@@ -1,0 +1,65 @@
+/**
+ * Loads the FFI library once and says why where it cannot: the one door to native code. Struct
+ * layouts in this folder hold for 64-bit little-endian Linux with glibc, so nothing else is let in.
+ */
+
+import { createRequire } from 'node:module';
+import type { LibraryHandle } from 'koffi';
+
+/** What the rest of this folder uses of the FFI library. */
+export interface Native {
+  /** Symbols of this very process: libc and the OpenSSL inside the Node executable. */
+  readonly self: LibraryHandle;
+  /** The C errno of the last native call of this thread. */
+  readonly errno: () => number;
+}
+
+export type NativeVerdict =
+  | { readonly ok: true; readonly native: Native }
+  | { readonly ok: false; readonly reason: string };
+
+interface Koffi {
+  load(path: string | null): LibraryHandle;
+  errno(): number;
+  sizeof(type: string): number;
+}
+
+/** Processors with the kernel's generic ioctl and errno numbers. */
+const supportedProcessors: readonly string[] = ['x64', 'arm64', 'riscv64', 'loong64'];
+
+let verdict: NativeVerdict | undefined;
+
+/** Loads on the first call; later calls of the same thread answer from memory. Never throws. */
+export function loadNative(): NativeVerdict {
+  verdict ??= tryLoad();
+  return verdict;
+}
+
+function tryLoad(): NativeVerdict {
+  if (process.platform !== 'linux') return refuse(`no native calls on ${process.platform}`);
+  if (!supportedProcessors.includes(process.arch)) return refuse(`no struct layouts for ${process.arch}`);
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+    const self = koffi.load(null);
+    if (koffi.sizeof('void *') !== 8) return refuse('pointers are not 64 bits wide');
+    if (!isGlibc(self)) return refuse('the C library is not glibc');
+    return { ok: true, native: { self, errno: () => koffi.errno() } };
+  } catch (error) {
+    return refuse(`koffi: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** musl splits sendmmsg into single calls and lays msghdr out differently. */
+function isGlibc(self: LibraryHandle): boolean {
+  try {
+    self.func('const char *gnu_get_libc_version()');
+    return true;
+  } catch {
+    // The symbol is glibc's own; its absence is the answer.
+    return false;
+  }
+}
+
+function refuse(reason: string): NativeVerdict {
+  return { ok: false, reason };
+}
