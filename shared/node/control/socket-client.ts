@@ -53,8 +53,8 @@ export class ControlClient {
         const events = unread.split('\n\n');
         unread = events.pop() ?? '';
         for (const event of events) {
-          const data = /^data: (.*)$/m.exec(event)?.[1];
-          if (data !== undefined) yield JSON.parse(data) as Status;
+          const payload = /^data: (.*)$/m.exec(event)?.[1];
+          if (payload !== undefined) yield JSON.parse(payload) as Status;
         }
       }
     } catch (error) {

@@ -14,8 +14,8 @@ import {
   type BodyOf,
   eventsPath,
   type ResultOf,
-  type Route,
   type RouteName,
+  type Routes,
   routes,
 } from '../../core/control/api.ts';
 import { CulvertError, type ErrorCode } from '../../core/control/codes.ts';
@@ -151,11 +151,9 @@ function bindRoutes(app: FastifyInstance, options: ControlServerOptions): void {
   });
 }
 
-function bindRoute(
-  app: FastifyInstance,
-  route: Route<never, unknown>,
-  handler: (body: unknown) => unknown,
-): void {
+type AnyRoute = Pick<Routes[RouteName], 'method' | 'path'> & { readonly body: unknown };
+
+function bindRoute(app: FastifyInstance, route: AnyRoute, handler: (body: unknown) => unknown): void {
   app.route({
     method: route.method,
     url: route.path,

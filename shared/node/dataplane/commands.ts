@@ -11,7 +11,8 @@ import type { UdpPort } from '../udp/port.ts';
 
 export interface CommandsOptions {
   readonly device: TunnelDevice;
-  readonly udp: UdpPort;
+  /** Binds at once or throws. */
+  readonly udp: UdpPort & { bind(port: number): void };
   readonly tun: TunPort;
   readonly clock: Clock;
   /** Name of the crypto suite, for `status`. */

@@ -15,6 +15,7 @@ import { systemEntropy } from '../entropy.ts';
 import { requireLibc } from '../ffi/libc.ts';
 import { WorkerMemory } from '../ffi/memory.ts';
 import { TunLinux } from '../tun/tun-linux.ts';
+import type { UdpPort } from '../udp/port.ts';
 import { UdpLinux } from '../udp/udp-linux.ts';
 import { loopBatches, loopBatchesBytes } from './batches.ts';
 import { Commands } from './commands.ts';
@@ -22,6 +23,7 @@ import { DataplaneLoop } from './loop.ts';
 import type { FromWorker, ToWorker, WorkerError } from './messages.ts';
 import { drivePoll } from './poll-driver.ts';
 import { threadLog } from './thread-log.ts';
+import { UdpRing, type UdpRingMemory } from './udp-ring.ts';
 
 /** What the main thread gives its packet worker. */
 export interface ThreadOptions {
@@ -33,6 +35,9 @@ export interface ThreadOptions {
   readonly firstCounter?: number;
 }
 
+/** Which UDP sockets carry the tunnel: batched by FFI, or Node's own in a worker beside. */
+export type UdpKind = 'linux' | 'dgram';
+
 /** The shape of `workerData`. */
 export interface ThreadStart {
   readonly options: ThreadOptions;
@@ -40,6 +45,8 @@ export interface ThreadStart {
   readonly eventFd: number;
   /** Element 0 is 1 when the process is ending and the worker must return at once. */
   readonly stopFlag: Int32Array;
+  /** Rings to a socket worker, where the portable sockets are used. */
+  readonly udpRing: UdpRingMemory | undefined;
 }
 
 /** Memory besides the batches: message headers, iovecs, control messages, staging. */
@@ -69,7 +76,8 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
   const clock = systemClock();
   const suite = chooseSuite({ memory, log });
   const tun = new TunLinux({ libc, memory, log, name: options.interfaceName, mtu: options.mtu });
-  const udp = new UdpLinux({ libc, memory, log });
+  const udp: UdpPort & { bind(port: number): void } =
+    start.udpRing === undefined ? new UdpLinux({ libc, memory, log }) : new UdpRing(start.udpRing, libc, memory);
   const device = new TunnelDevice({
     suite,
     entropy: systemEntropy(),

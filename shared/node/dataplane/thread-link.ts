@@ -12,13 +12,20 @@ import type { TunnelEvent } from '../../core/tunnel/events.ts';
 import { type Libc, requireLibc } from '../ffi/libc.ts';
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../ffi/structs.ts';
 import type { FromWorker, ToWorker, TunnelBackend, WorkerError } from './messages.ts';
-import type { ThreadOptions, ThreadStart } from './thread-body.ts';
+import { ringMemory } from './ring.ts';
+import type { ThreadOptions, ThreadStart, UdpKind } from './thread-body.ts';
+import { ringControl, type UdpRingMemory } from './udp-ring.ts';
 
 export interface TunnelThreadOptions extends ThreadOptions {
   /** The program's worker entry: its `packet-thread.ts`. */
   readonly entry: URL;
   readonly log: Log;
+  /** Default: 'dgram' where CULVERT_UDP says so, else 'linux'. */
+  readonly udp?: UdpKind;
 }
+
+/** Each direction's ring to the socket worker. */
+const ringBytes = 4 * 1024 * 1024;
 
 /**
  * Starts a packet worker on a new TUN interface. Rejects with CulvertError where the interface or
@@ -46,6 +53,7 @@ class ThreadLink implements TunnelBackend {
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #eventFd: number;
+  #socketWorker: Worker | undefined;
   readonly #nudge = new Uint8Array(8);
   readonly #stopFlag = new Int32Array(new SharedArrayBuffer(4));
   readonly #waiters = new Map<number, Waiter>();
@@ -57,9 +65,11 @@ class ThreadLink implements TunnelBackend {
   readonly #exited: Promise<void>;
 
   constructor(options: TunnelThreadOptions, libc: Libc) {
-    const { entry, log, ...threadOptions } = options;
-    this.interfaceName = options.interfaceName;
+    const { entry, log, udp, ...threadOptions } = options;
     this.#libc = libc;
+    const udpKind = udp ?? (process.env['CULVERT_UDP'] === 'dgram' ? 'dgram' : 'linux');
+    const udpRing = udpKind === 'dgram' ? this.#startSocketWorker() : undefined;
+    this.interfaceName = options.interfaceName;
     this.#log = log;
     this.#nudge[0] = 1;
     this.#eventFd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -70,6 +80,7 @@ class ThreadLink implements TunnelBackend {
       port: port2,
       eventFd: this.#eventFd,
       stopFlag: this.#stopFlag,
+      udpRing,
     };
     this.#worker = new Worker(entry, { workerData: start, transferList: [port2] });
     process.on('exit', this.#onProcessExit);
@@ -99,9 +110,23 @@ class ThreadLink implements TunnelBackend {
         this.#rejectAll(new CulvertError('internal', { text: 'The packet worker has ended.' }));
         libc.close(this.#eventFd);
         this.#port.close();
-        resolve();
+        if (udpRing !== undefined) libc.close(udpRing.eventFd);
+        void (this.#socketWorker?.terminate() ?? Promise.resolve(0)).then(() => resolve());
       });
     });
+  }
+
+  /** Node's own sockets, in a worker of their own, since the packet worker runs no event loop. */
+  #startSocketWorker(): UdpRingMemory {
+    const shared: UdpRingMemory = {
+      control: new SharedArrayBuffer(4 * ringControl.words),
+      toSockets: ringMemory(ringBytes),
+      fromSockets: ringMemory(ringBytes),
+      eventFd: this.#libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+    };
+    this.#socketWorker = new Worker(new URL('./udp-thread.ts', import.meta.url), { workerData: shared });
+    this.#socketWorker.on('error', (error) => this.#end('failed', String(error)));
+    return shared;
   }
 
   async configure(change: DeviceChange): Promise<void> {
