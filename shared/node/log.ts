@@ -56,7 +56,7 @@ export function parseLogLevel(text: string | undefined): LogLevel | undefined {
 /** Replaces whatever looks like a key and, unless `addresses`, like a network address. */
 export function redact(text: string, addresses: boolean): string {
   let clean = text.replace(base64Key, '[key]').replace(hexKey, '[key]');
-  if (!addresses) clean = clean.replace(ipv4, '[address]').replace(ipv6, maskIpv6);
+  if (!addresses) clean = clean.replace(ipv6, maskIpv6).replace(ipv4, '[address]');
   return clean;
 }
 
@@ -66,7 +66,7 @@ const hexKey = /(?<![0-9a-fA-F])[0-9a-fA-F]{64}(?![0-9a-fA-F])/g;
 const ipv4 = /(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)/g;
 /** Candidates only: times of day look like this too. */
 const ipv6 =
-  /(?<![0-9a-zA-Z:.])[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:%[0-9A-Za-z]+)?(?![0-9a-zA-Z:])/g;
+  /(?<![0-9a-zA-Z:.])[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:(?:\.\d{1,3}){3})?(?:%[0-9A-Za-z]+)?(?![0-9a-zA-Z:]|\.\d)/g;
 
 function maskIpv6(candidate: string): string {
   const timeOfDay = /^\d\d:\d\d:\d\d$/.test(candidate);

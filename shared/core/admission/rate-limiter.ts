@@ -49,7 +49,7 @@ export class RateLimiter {
     }
     this.#buckets.delete(key);
     this.#buckets.set(key, bucket);
-    bucket.creditMs = Math.min(fullMs, bucket.creditMs + Math.max(0, now - bucket.askedAt));
+    bucket.creditMs = Math.min(fullMs, bucket.creditMs + (now - bucket.askedAt));
     bucket.askedAt = now;
     if (bucket.creditMs < costMs) return false;
     bucket.creditMs -= costMs;

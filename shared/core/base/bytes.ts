@@ -6,6 +6,7 @@
 import { assert } from './assert.ts';
 
 const base64Letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const keyLength = 32;
 const base64KeyLength = 44;
 
 /** Lower-case hexadecimal text. */
@@ -81,9 +82,9 @@ function base64Value(code: number): number {
 
 /** A 32-byte key as `wg` writes and takes it: 44 characters of canonical base64. */
 export function decodeBase64Key(text: string): Uint8Array | undefined {
-  return text.length === base64KeyLength && text.charAt(base64KeyLength - 2) !== '='
-    ? decodeBase64(text)
-    : undefined;
+  if (text.length !== base64KeyLength) return undefined;
+  const key = decodeBase64(text);
+  return key?.length === keyLength ? key : undefined;
 }
 
 /** The bytes of a text that is plain ASCII. */

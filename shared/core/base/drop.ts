@@ -30,6 +30,8 @@ export const dropReasons = [
   'no-endpoint',
   'staging-full',
   'batch-full',
+  'receive-overflow',
+  'read-overflow',
   'send-failed',
   'write-failed',
 ] as const;

@@ -7,7 +7,10 @@
 export const errorCodes = {
   'not-root': ['This needs root or CAP_NET_ADMIN.', 'Run it with sudo.'],
   'no-tun': ['/dev/net/tun is missing.', 'Load the tun module: modprobe tun'],
-  'no-kernel-wireguard': ['This kernel has no WireGuard.', 'Load it: modprobe wireguard; or use the userspace tunnel.'],
+  'no-kernel-wireguard': [
+    'This kernel has no WireGuard.',
+    'Load it: modprobe wireguard; or use the userspace tunnel.',
+  ],
   'interface-exists': [
     'An interface of that name exists already.',
     'Choose another name, or remove it: ip link del NAME',

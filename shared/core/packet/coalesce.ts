@@ -191,7 +191,8 @@ export class Coalescer {
       if (this.#openHash[slot] !== hash) continue;
       const group = this.#openGroup[slot]!;
       const first = batch.offset[this.#first[group]!]!;
-      if (this.#flow[group] === flow && sameFlow(batch.bytes, first, offset, transportStart(flow))) return slot;
+      if (this.#flow[group] === flow && sameFlow(batch.bytes, first, offset, transportStart(flow)))
+        return slot;
     }
     return none;
   }

@@ -81,7 +81,10 @@ export function turnIntoEchoReply(bytes: Uint8Array, offset: number, length: num
     return false;
   }
   // A reply to many, or to nobody, is never right.
-  if (!isSingleHost(bytes, offset, sourceAt(version)) || !isSingleHost(bytes, offset, destinationAt(version))) {
+  if (
+    !isSingleHost(bytes, offset, sourceAt(version)) ||
+    !isSingleHost(bytes, offset, destinationAt(version))
+  ) {
     return false;
   }
   swapAddresses(bytes, offset + sourceAt(version), version === 4 ? 4 : 16);
@@ -123,7 +126,8 @@ function mayAnswer(bytes: Uint8Array, offset: number, version: 4 | 6, kind: Erro
   if (!isSingleHost(bytes, offset, sourceAt(version))) return false;
   // Only "too big" may be about IPv6 multicast, for path MTU discovery (RFC 4443 §2.4 e.3).
   const about = isSingleHost(bytes, offset, destinationAt(version));
-  if (!about && !(version === 6 && kind === tooBig && bytes[offset + ipv6DestinationAt] === 0xff)) return false;
+  if (!about && !(version === 6 && kind === tooBig && bytes[offset + ipv6DestinationAt] === 0xff))
+    return false;
   const transport = findTransport(bytes, offset);
   if (transport < 0) return false;
   const protocol = transportProtocol(transport);

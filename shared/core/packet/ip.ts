@@ -1,6 +1,7 @@
 /** What the two versions of IP have in common, for code that does not care which it is. Hostile input welcome. */
 
 import {
+  checkIpv4,
   ipv4DestinationAt,
   ipv4Ecn,
   ipv4FragmentOffset,
@@ -8,16 +9,15 @@ import {
   ipv4Protocol,
   ipv4SourceAt,
   ipv4TotalLength,
-  checkIpv4,
   setIpv4CongestionExperienced,
 } from './ipv4.ts';
 import {
+  checkIpv6,
   findTransport6,
   ipv6DestinationAt,
   ipv6Ecn,
   ipv6SourceAt,
   ipv6TotalLength,
-  checkIpv6,
   setIpv6CongestionExperienced,
 } from './ipv6.ts';
 import { packTransport, protocolFragment } from './transport.ts';
@@ -50,7 +50,9 @@ export function ipEcn(bytes: Uint8Array, offset: number): number {
 
 /** Marks congestion experienced; false where the sender is not capable of ECN (RFC 6040 §4.2: such a packet is dropped). */
 export function setIpCongestionExperienced(bytes: Uint8Array, offset: number): boolean {
-  return isVersion4(bytes, offset) ? setIpv4CongestionExperienced(bytes, offset) : setIpv6CongestionExperienced(bytes, offset);
+  return isVersion4(bytes, offset)
+    ? setIpv4CongestionExperienced(bytes, offset)
+    : setIpv6CongestionExperienced(bytes, offset);
 }
 
 /**

@@ -61,11 +61,15 @@ export function findTransport6(bytes: Uint8Array, offset: number): number {
   let at = ipv6HeaderSize;
   for (let i = 0; i <= maxExtensionHeaders; i++) {
     const known =
-      next === nextHopByHop || next === nextRouting || next === nextDestination || next === nextAuthentication;
+      next === nextHopByHop ||
+      next === nextRouting ||
+      next === nextDestination ||
+      next === nextAuthentication;
     if (!known && next !== protocolFragment) return packTransport(next, at);
     if (at + 8 > total) return -1;
     // The part behind a later fragment's header is not a header of any kind.
-    if (next === protocolFragment && readU16(bytes, offset + at + 2) >>> 3 !== 0) return packTransport(next, at);
+    if (next === protocolFragment && readU16(bytes, offset + at + 2) >>> 3 !== 0)
+      return packTransport(next, at);
     const length = extensionLength(next, bytes[offset + at + 1]!);
     next = bytes[offset + at]!;
     at += length;

@@ -18,18 +18,17 @@ import {
   setIpv4TotalLength,
 } from './ipv4.ts';
 import { checkIpv6, ipv6HeaderSize, ipv6NextHeader, ipv6TotalLength, setIpv6TotalLength } from './ipv6.ts';
-import {
-  checkTcp,
-  tcpAck,
-  tcpChecksumAt,
-  tcpFlags,
-  tcpHeaderLength,
-  tcpPsh,
-  tcpSequence,
-} from './tcp.ts';
+import { checkTcp, tcpAck, tcpChecksumAt, tcpFlags, tcpHeaderLength, tcpPsh, tcpSequence } from './tcp.ts';
 import { protocolTcp, protocolUdp } from './transport.ts';
 import { checkUdp, setUdpLength, udpChecksum, udpChecksumAt, udpHeaderSize } from './udp.ts';
-import { gsoTcp4, gsoTcp6, gsoUdp, setVirtioChecksum, setVirtioGso, virtioHeaderSize } from './virtio-header.ts';
+import {
+  gsoTcp4,
+  gsoTcp6,
+  gsoUdp,
+  setVirtioChecksum,
+  setVirtioGso,
+  virtioHeaderSize,
+} from './virtio-header.ts';
 
 /** Not TCP or UDP directly behind a plain IP header. */
 export const flowNone = 0;
@@ -154,7 +153,13 @@ function isTcpClass(flow: number): boolean {
   return flow === flowTcp4 || flow === flowTcp6;
 }
 
-function transportClass(bytes: Uint8Array, offset: number, size: number, protocol: number, tcp: number): number {
+function transportClass(
+  bytes: Uint8Array,
+  offset: number,
+  size: number,
+  protocol: number,
+  tcp: number,
+): number {
   if (protocol === protocolTcp) return checkTcp(bytes, offset, size) ? tcp : flowNone;
   if (protocol !== protocolUdp || !checkUdp(bytes, offset, size)) return flowNone;
   return tcp === flowTcp4 ? flowUdp4 : flowUdp6;

@@ -47,7 +47,12 @@ const maxPacketSize = 65_575;
  * On any verdict but 'ok' nothing was appended. 'batch-full' with an empty batch means that the
  * packet will never fit: drop it.
  */
-export function segment(batch: PacketBatch, source: Uint8Array, headerOffset: number, length: number): Verdict {
+export function segment(
+  batch: PacketBatch,
+  source: Uint8Array,
+  headerOffset: number,
+  length: number,
+): Verdict {
   const packet = headerOffset + virtioHeaderSize;
   if (headerOffset < 0 || length < 1 || length > maxPacketSize || packet + length > source.length) {
     return 'malformed-packet';
@@ -121,7 +126,13 @@ function hasRoom(batch: PacketBatch, count: number, size: number): boolean {
   return batch.cursor + count * each + 7 <= batch.arenaEnd;
 }
 
-function copyBytes(to: Uint8Array, toOffset: number, from: Uint8Array, fromOffset: number, length: number): void {
+function copyBytes(
+  to: Uint8Array,
+  toOffset: number,
+  from: Uint8Array,
+  fromOffset: number,
+  length: number,
+): void {
   if (to === from) to.copyWithin(toOffset, fromOffset, fromOffset + length);
   else to.set(from.subarray(fromOffset, fromOffset + length), toOffset);
 }
@@ -151,7 +162,13 @@ function finishTcp(bytes: Uint8Array, tcp: number, start: number, last: boolean)
 }
 
 /** The whole transport checksum of a finished packet. */
-function fillTransport(bytes: Uint8Array, offset: number, at: number, length: number, protocol: number): void {
+function fillTransport(
+  bytes: Uint8Array,
+  offset: number,
+  at: number,
+  length: number,
+  protocol: number,
+): void {
   const size = length - at;
   const field = offset + at + (protocol === protocolUdp ? udpChecksumAt : tcpChecksumAt);
   const version4 = bytes[offset]! >>> 4 === 4;

@@ -29,10 +29,6 @@ export function virtioGsoType(bytes: Uint8Array, offset: number): number {
   return bytes[offset + 1]!;
 }
 
-export function virtioHeaderLength(bytes: Uint8Array, offset: number): number {
-  return readLittle(bytes, offset + 2);
-}
-
 /** Payload bytes of one segment. */
 export function virtioGsoSize(bytes: Uint8Array, offset: number): number {
   return readLittle(bytes, offset + 4);
@@ -49,7 +45,13 @@ export function virtioChecksumOffset(bytes: Uint8Array, offset: number): number 
 }
 
 /** What the header of a super-packet says. */
-export function setVirtioGso(bytes: Uint8Array, offset: number, type: number, size: number, header: number): void {
+export function setVirtioGso(
+  bytes: Uint8Array,
+  offset: number,
+  type: number,
+  size: number,
+  header: number,
+): void {
   bytes[offset] = needsChecksum;
   bytes[offset + 1] = type;
   writeLittle(bytes, offset + 2, header);

@@ -8,7 +8,7 @@ import { comparePrefixes, formatPrefix, maskAddress, type Prefix } from '../base
 import { PrefixTrie } from './prefix-trie.ts';
 
 /** Most prefixes of one table, both families together. */
-export const maxAllowedIps = 1 << 19;
+const maxAllowedIps = 1 << 19;
 
 const ipv4Size = 4;
 const ipv6Size = 16;

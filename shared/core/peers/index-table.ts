@@ -6,7 +6,7 @@
 import type { Entropy } from '../base/ports.ts';
 
 /** Most entries by default: with 2^32 indices a random one is then free nearly always. */
-export const maxIndices = 1 << 20;
+const maxIndices = 1 << 20;
 
 /** Draws before giving up. With a full table each one fails with probability 2^-12. */
 const maxDraws = 16;

@@ -3,7 +3,7 @@
 import { assert } from '../base/assert.ts';
 
 /** Most peers by default. */
-export const maxPeers = 1 << 16;
+const maxPeers = 1 << 16;
 
 const publicKeySize = 32;
 

@@ -12,8 +12,8 @@ const firstNodes = 64;
 /** A trie with fewer nodes is walked faster than any table in front of it is asked. */
 const cachedFromNodes = 32;
 /** Answers kept: packets come in trains, and a walk through ten thousand prefixes costs ten times an answer. */
-const cacheSlots = 1 << 14;
-const cacheShift = 32 - 14;
+const cacheSlots = 1 << 15;
+const cacheShift = 32 - 15;
 const cacheWords4 = 2;
 const cacheWords6 = 8;
 const notCached = -1;
@@ -129,7 +129,8 @@ export class PrefixTrie {
     const cache = this.#freshCache(cacheWords6);
     const mixed = Math.imul(Math.imul(k0 ^ k1, hashFactor) ^ k2, hashFactor) ^ k3;
     const slot = (Math.imul(mixed, hashFactor) >>> cacheShift) * cacheWords6;
-    const same = cache[slot] === k0 && cache[slot + 1] === k1 && cache[slot + 2] === k2 && cache[slot + 3] === k3;
+    const same =
+      cache[slot] === k0 && cache[slot + 1] === k1 && cache[slot + 2] === k2 && cache[slot + 3] === k3;
     if (same && cache[slot + 4] !== notCached) return cache[slot + 4]!;
     const node = this.#walk6();
     cache.set(key, slot);

@@ -146,7 +146,9 @@ export class Configurator {
   }
 
   #removeAll(): void {
-    for (const peer of [...this.#context.peers.values()]) this.#remove(peer);
+    const { peers } = this.#context;
+    // A map may lose entries while it is walked.
+    for (const peer of peers.values()) this.#remove(peer);
   }
 
   #peerStatus(peer: Peer): PeerStatus {

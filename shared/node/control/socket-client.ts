@@ -49,7 +49,8 @@ export class ControlClient {
     try {
       for await (const chunk of response) {
         unread += decoder.write(chunk as Buffer);
-        if (unread.length > maxEventChars) throw new CulvertError('bad-request', { text: 'An event is too long.' });
+        if (unread.length > maxEventChars)
+          throw new CulvertError('bad-request', { text: 'An event is too long.' });
         const events = unread.split('\n\n');
         unread = events.pop() ?? '';
         for (const event of events) {
@@ -69,7 +70,10 @@ export class ControlClient {
   #request(method: string, path: string, body?: string): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-      const outgoing: ClientRequest = request({ socketPath: this.path, method, path, headers, agent: false }, resolve);
+      const outgoing: ClientRequest = request(
+        { socketPath: this.path, method, path, headers, agent: false },
+        resolve,
+      );
       outgoing.setTimeout(answerTimeoutMs, () => outgoing.destroy(new CulvertError('timeout')));
       outgoing.once('error', (error: NodeJS.ErrnoException) => reject(connectError(error)));
       outgoing.end(body);
@@ -77,11 +81,18 @@ export class ControlClient {
   }
 }
 
-const absent: readonly (string | undefined)[] = ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'ECONNRESET', 'ENOTDIR'];
+const absent: readonly (string | undefined)[] = [
+  'ENOENT',
+  'ECONNREFUSED',
+  'ENOTSOCK',
+  'ECONNRESET',
+  'ENOTDIR',
+];
 
 function connectError(error: NodeJS.ErrnoException | CulvertError): Error {
   if (error instanceof CulvertError) return error;
-  if (error.code === 'EACCES' || error.code === 'EPERM') return new CulvertError('no-permission', { cause: error });
+  if (error.code === 'EACCES' || error.code === 'EPERM')
+    return new CulvertError('no-permission', { cause: error });
   return absent.includes(error.code) ? new CulvertError('daemon-not-running', { cause: error }) : error;
 }
 
@@ -90,7 +101,8 @@ async function readAll(response: IncomingMessage): Promise<string> {
   let size = 0;
   for await (const chunk of response) {
     size += (chunk as Buffer).length;
-    if (size > maxAnswerBytes) throw new CulvertError('bad-request', { text: 'The daemon answers too much.' });
+    if (size > maxAnswerBytes)
+      throw new CulvertError('bad-request', { text: 'The daemon answers too much.' });
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -92,7 +92,9 @@ export function isSocketAlive(path: string): Promise<boolean> {
     };
     socket.setTimeout(probeTimeoutMs, () => answer(true));
     socket.once('connect', () => answer(true));
-    socket.once('error', (error: NodeJS.ErrnoException) => answer(error.code === 'EACCES' || error.code === 'EAGAIN'));
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      answer(error.code === 'EACCES' || error.code === 'EAGAIN'),
+    );
   });
 }
 
@@ -140,7 +142,9 @@ function bindRoutes(app: FastifyInstance, options: ControlServerOptions): void {
     });
   }
   app.setNotFoundHandler((request, reply) =>
-    reply.code(404).send(errorBody('bad-request', `There is no ${request.method} ${request.url.slice(0, 100)} here.`)),
+    reply
+      .code(404)
+      .send(errorBody('bad-request', `There is no ${request.method} ${request.url.slice(0, 100)} here.`)),
   );
   app.setErrorHandler((error: Error & { validation?: unknown; statusCode?: number }, _request, reply) => {
     if (error instanceof CulvertError) return reply.code(httpStatusOf(error.code)).send(bodyOf(error));
@@ -160,7 +164,8 @@ function bindRoute(app: FastifyInstance, route: AnyRoute, handler: (body: unknow
     ...(route.body === undefined ? {} : { schema: { body: route.body } }),
     preValidation: (request, _reply, done) => {
       // No body at all means no wishes.
-      if (route.body !== undefined && (request.body === undefined || request.body === null)) request.body = {};
+      if (route.body !== undefined && (request.body === undefined || request.body === null))
+        request.body = {};
       done();
     },
     handler: async (request) => handler(request.body),

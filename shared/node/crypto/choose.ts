@@ -1,6 +1,6 @@
 /**
  * Chooses the crypto suite of a worker: each candidate must pass the known answers and is then
- * timed on packets of worker memory; the fastest wins. Runs once at start, in a few milliseconds.
+ * timed on packets of worker memory; the fastest wins. Runs once at start.
  */
 
 import type { Log } from '../../core/base/ports.ts';
@@ -41,17 +41,21 @@ export function chooseSuite(options: ChooseOptions): CryptoSuite {
 export function explainSuite(options: ChooseOptions): SuiteChoice {
   const { memory } = options;
   const prefer = options.prefer ?? preferenceOf(process.env['CULVERT_CRYPTO']);
-  const broken = selfTest(portableSuite);
-  if (broken !== undefined) throw new Error(`the portable crypto suite is wrong: ${broken}`);
-  if (prefer === 'portable') return { suite: portableSuite, reason: 'asked for' };
+  if (prefer === 'portable') return usePortable('asked for');
   const openssl = tryOpenssl(memory);
-  if (typeof openssl === 'string') return { suite: portableSuite, reason: openssl };
+  if (typeof openssl === 'string') return usePortable(openssl);
   if (prefer === 'openssl') return { suite: openssl, reason: 'asked for' };
   const sample = memory.alloc(sampleBytes + tagSize);
   const fastNs = measure(openssl, memory, sample);
   const portableNs = measure(portableSuite, memory, sample);
   const figures = `openssl-ffi ${fastNs} ns, portable ${portableNs} ns for ${sampleBytes} bytes`;
-  return { suite: fastNs <= portableNs ? openssl : portableSuite, reason: figures };
+  return fastNs <= portableNs ? { suite: openssl, reason: figures } : usePortable(figures);
+}
+
+function usePortable(reason: string): SuiteChoice {
+  const wrong = selfTest(portableSuite);
+  if (wrong !== undefined) throw new Error(`the portable crypto suite is wrong: ${wrong}`);
+  return { suite: portableSuite, reason };
 }
 
 /** The suite, or why there is none. */
@@ -62,7 +66,7 @@ function tryOpenssl(memory: WorkerMemory): CryptoSuite | string {
   try {
     const suite = evpSuite({ openssl: openssl.openssl, memory, portable: portableSuite });
     const sample = memory.alloc(selfTestBytes);
-    const wrong = selfTest(suite, memory.bytes.subarray(sample, sample + selfTestBytes)) ?? selfTest(suite);
+    const wrong = selfTest(suite, memory.bytes.subarray(sample, sample + selfTestBytes));
     return wrong === undefined ? suite : `openssl-ffi failed its self-test: ${wrong}`;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -18,7 +18,8 @@ const fromUdpArena = 2 * 1024 * 1024;
 const fromTunArena = 640 * 1024;
 const ownArena = 512 * 1024;
 const fromUdpCapacity = 1024;
-const fromTunCapacity = 512;
+/** A super-packet may come apart into many small ones: see recommendedTunRead. */
+const fromTunCapacity = 2048;
 /** Room for handshakes, keepalives and staged packets besides what one read brings. */
 const ownCapacity = 256;
 

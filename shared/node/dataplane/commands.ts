@@ -7,12 +7,11 @@ import type { DeviceChange, DeviceStatus } from '../../core/tunnel/config.ts';
 import type { TunnelDevice } from '../../core/tunnel/device.ts';
 import type { Clock } from '../clock.ts';
 import type { TunPort } from '../tun/port.ts';
-import type { UdpPort } from '../udp/port.ts';
+import type { ImmediateUdpPort } from '../udp/port.ts';
 
 export interface CommandsOptions {
   readonly device: TunnelDevice;
-  /** Binds at once or throws. */
-  readonly udp: UdpPort & { bind(port: number): void };
+  readonly udp: ImmediateUdpPort;
   readonly tun: TunPort;
   readonly clock: Clock;
   /** Name of the crypto suite, for `status`. */
@@ -41,8 +40,12 @@ export class Commands {
 
   status(): DeviceStatus {
     const { device, udp, tun, suite } = this.#options;
+    const status = device.status();
+    const { receiveDrops = 0 } = udp;
+    const { readDrops = 0 } = tun;
     return {
-      ...device.status(),
+      ...status,
+      drops: { ...status.drops, 'receive-overflow': receiveDrops, 'read-overflow': readDrops },
       listenPort: udp.localPort,
       fwmark: this.#fwmark,
       dataplane: { suite, udp: udp.description, tun: tun.description, mtu: tun.mtu },

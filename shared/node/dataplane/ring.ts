@@ -122,7 +122,7 @@ export class Ring {
       return false;
     }
     batch.bytes.set(this.#bytes.subarray(at + recordHeader, at + recordHeader + length), offset);
-    return batch.push(offset, length, address, this.#bytes[at + 4]!);
+    return batch.push(offset, length, address, this.#bytes[at + 4]);
   }
 
   /** Where the record after the one at `at` begins; `size` is its size field (length + 1). */

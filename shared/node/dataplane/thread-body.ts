@@ -15,7 +15,7 @@ import { systemEntropy } from '../entropy.ts';
 import { requireLibc } from '../ffi/libc.ts';
 import { WorkerMemory } from '../ffi/memory.ts';
 import { TunLinux } from '../tun/tun-linux.ts';
-import type { UdpPort } from '../udp/port.ts';
+import type { ImmediateUdpPort } from '../udp/port.ts';
 import { UdpLinux } from '../udp/udp-linux.ts';
 import { loopBatches, loopBatchesBytes } from './batches.ts';
 import { Commands } from './commands.ts';
@@ -76,7 +76,7 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
   const clock = systemClock();
   const suite = chooseSuite({ memory, log });
   const tun = new TunLinux({ libc, memory, log, name: options.interfaceName, mtu: options.mtu });
-  const udp: UdpPort & { bind(port: number): void } =
+  const udp: ImmediateUdpPort =
     start.udpRing === undefined ? new UdpLinux({ libc, memory, log }) : new UdpRing(start.udpRing, libc, memory);
   const device = new TunnelDevice({
     suite,
@@ -100,9 +100,9 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
       takeMessages: () => {
         if (Atomics.load(start.stopFlag, 0) !== 0) return false;
         for (;;) {
-          const next = receiveMessageOnPort(port) as { message: ToWorker } | undefined;
+          const next = receiveMessageOnPort(port);
           if (next === undefined) return true;
-          if (!serve(next.message)) return false;
+          if (!serve(next.message as ToWorker)) return false;
         }
       },
     });

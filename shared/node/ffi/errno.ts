@@ -1,4 +1,4 @@
-/** The error numbers of Linux that we meet, by name, and which of them pass by themselves. */
+/** The error numbers of Linux that we meet, by name. */
 
 export const errno = {
   EPERM: 1,
@@ -36,9 +36,4 @@ export function errnoName(value: number): string {
     if (number === value) return name;
   }
   return `errno ${value}`;
-}
-
-/** True where the same call may succeed a moment later without any change. */
-export function isTransient(value: number): boolean {
-  return value === errno.EAGAIN || value === errno.EINTR || value === errno.ENOBUFS;
 }

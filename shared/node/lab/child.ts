@@ -35,6 +35,8 @@ export class Child {
     const [program = '', ...parameters] = [...boundToUs(), ...words];
     const started = spawn(program, parameters, {
       stdio: ['ignore', 'pipe', 'pipe'],
+      // A process group of its own: Ctrl-C on the terminal is for us, and we end it in our order.
+      detached: true,
       env: {
         ...process.env,
         PATH: `${process.env['PATH'] ?? ''}:${systemFolders}`,

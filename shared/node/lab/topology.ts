@@ -53,6 +53,7 @@ const hostNames: readonly HostName[] = ['client', 'edge', 'inet'];
 const defaultMtu = 1500;
 const endWaitMs = 3000;
 const endPollMs = 50;
+const deleteAttempts = 3;
 const linkWaitMs = 5000;
 const linkPollMs = 20;
 const routingRules = `table inet lab_routing {
@@ -228,10 +229,16 @@ async function cutSegments(host: LabHost): Promise<void> {
 }
 
 async function dismantle(record: LabRecord, run: Run): Promise<void> {
-  const present = new Set(await namespaceNames(run));
-  const namespaces = record.namespaces.filter((name) => present.has(name));
-  for (const name of namespaces) await endProcesses(name, run);
-  for (const name of namespaces) await run('ip', ['netns', 'delete', name], { allowFailure: true });
+  for (let attempt = 0; attempt < deleteAttempts; attempt++) {
+    const present = new Set(await namespaceNames(run));
+    const namespaces = record.namespaces.filter((name) => present.has(name));
+    if (namespaces.length === 0) break;
+    for (const name of namespaces) await endProcesses(name, run);
+    for (const name of namespaces) await run('ip', ['netns', 'delete', name], { allowFailure: true });
+  }
+  const left = new Set(await namespaceNames(run));
+  // With its record, the next run finds what would not go.
+  if (record.namespaces.some((name) => left.has(name))) return;
   for (const folder of record.folders) rmSync(folder, { recursive: true, force: true });
   removeRecord(record.id);
 }

@@ -12,6 +12,8 @@ export interface TunPort {
   readonly name: string;
   /** Largest IP packet of the interface now. Cached; `refreshMtu` asks again. */
   readonly mtu: number;
+  /** Packets lost on reading because they never fit a batch or were malformed, ever; absent where it cannot happen. */
+  readonly readDrops?: number;
   readonly pollFds: readonly number[];
   onReadable: (() => void) | undefined;
   /** Asks the system for the MTU again. Returns false where the interface is gone. */

@@ -43,7 +43,11 @@ export interface TunLinuxOptions {
  * What a batch for `readBatch` should have: room for a few super-packets, and for one of the
  * smallest segments that TCP uses (48 bytes of payload).
  */
-export const recommendedTunRead = { arenaBytes: 512 * 1024, capacity: 2048, addressCapacity: 1 } as const;
+export const recommendedTunRead: {
+  readonly arenaBytes: number;
+  readonly capacity: number;
+  readonly addressCapacity: number;
+} = { arenaBytes: 512 * 1024, capacity: 2048, addressCapacity: 1 };
 
 const defaultWriteCapacity = 2048;
 const largestRead = virtioHeaderSize + 65_575;

@@ -120,10 +120,11 @@ async function publish(server: Server, path: string, directory: string): Promise
 }
 
 async function clearStale(path: string): Promise<void> {
-  if ((await identityOf(path)) === undefined) return;
-  const answers = await probe(path);
-  if (answers) throw existing(path);
-  await unlink(path).catch(ignoreMissing);
+  const found = await identityOf(path);
+  if (found === undefined) return;
+  if (await probe(path)) throw existing(path);
+  // Another program may have put its own there while we asked.
+  if ((await identityOf(path)) === found) await unlink(path).catch(ignoreMissing);
 }
 
 /** True unless the file is certainly nobody's. */

@@ -20,6 +20,8 @@ export interface UdpPort {
    * Asynchronous implementations return a promise.
    */
   bind(port: number): void | Promise<void>;
+  /** Datagrams lost on receipt for want of room, ever; absent where it cannot happen. */
+  readonly receiveDrops?: number;
   /** Firewall mark (SO_MARK) of outgoing datagrams, 0 = none; also kept across `bind`. */
   setMark(mark: number): void;
   /**
@@ -36,3 +38,6 @@ export interface UdpPort {
   writeBatch(batch: PacketBatch): number;
   close(): void;
 }
+
+/** A port that binds at once or throws, as a worker without an event loop needs. */
+export type ImmediateUdpPort = Omit<UdpPort, 'bind'> & { bind(port: number): void };

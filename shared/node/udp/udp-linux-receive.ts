@@ -25,11 +25,15 @@ const nameStride = 32;
 const controlStride = 128;
 
 /** What a batch for `readBatch` should have: a good balance of few calls and a warm cache. */
-export const recommendedUdpRead = {
+export const recommendedUdpRead: {
+  readonly arenaBytes: number;
+  readonly capacity: number;
+  readonly addressCapacity: number;
+} = {
   arenaBytes: 16 * messageStride,
   capacity: 16 * maxSegments,
   addressCapacity: 256,
-} as const;
+};
 
 export class LinuxReceiver {
   readonly #libc: Libc;

@@ -1,0 +1,51 @@
+// Two kinds of tests. `fast` runs in parallel and touches no network of this machine. `net` builds network
+// namespaces and measures real time, so its files run one after the other, after everything else.
+// CULVERT_TEST_ONLY (from `npm test -- --only`) narrows the folders.
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { CountsReporter } from './run/counts-reporter.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const only = (process.env['CULVERT_TEST_ONLY'] ?? '').split(',').filter((name) => name !== '');
+
+function filesOf(...folders: string[]): string[] {
+  const wanted = folders.filter((folder) => only.length === 0 || only.includes(folder));
+  return wanted.map((folder) => `test/${folder}/**/*.test.ts`);
+}
+
+// Two workers at least: with one, vitest would run this project after the sequential one.
+const fast: TestProjectInlineConfiguration = {
+  test: {
+    name: 'fast',
+    root,
+    include: filesOf('house', 'unit', 'contract', 'sim'),
+    pool: 'forks',
+    maxWorkers: Math.max(2, availableParallelism()),
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+    sequence: { groupOrder: 0 },
+  },
+};
+
+const net: TestProjectInlineConfiguration = {
+  test: {
+    name: 'net',
+    root,
+    include: filesOf('interop', 'system'),
+    pool: 'forks',
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    sequence: { groupOrder: 1 },
+  },
+};
+
+export default defineConfig({
+  root,
+  test: {
+    watch: false,
+    reporters: ['default', new CountsReporter()],
+    projects: [fast, net].filter((project) => project.test?.include?.length !== 0),
+  },
+});
