@@ -5,7 +5,7 @@
  * `event: status` with a whole Status, first at once and then after every change.
  */
 
-import { type TSchema, Type } from '@sinclair/typebox';
+import { Type } from '@sinclair/typebox';
 import { type Shape, shapeOf } from './shape.ts';
 import { type Mode, modes, type Status, statusShape } from './status.ts';
 
@@ -160,12 +160,6 @@ const logRequestShape: Shape<LogRequest> = shapeOf(
   Type.Object({ after: Type.Integer({ minimum: 0 }) }, strict),
 );
 const logShape: Shape<LogLines> = shapeOf(Type.Object({ lines: texts, last: Type.Integer({ minimum: 0 }) }));
-
-export const apiErrorSchema: TSchema = Type.Object({
-  code: Type.String(),
-  text: Type.String(),
-  remedy: Type.String(),
-});
 
 export const routes: Routes = {
   status: get('/v1/status', 'What the daemon does now.', statusShape),

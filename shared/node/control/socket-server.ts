@@ -64,7 +64,9 @@ export interface ControlServer {
 export async function serveControl(options: ControlServerOptions): Promise<ControlServer> {
   const { path, access } = options;
   if (Buffer.byteLength(path) > maxSocketPathBytes) throw new CulvertError('socket-path-too-long');
-  mkdirSync(dirname(path), { recursive: true, mode: access.folderMode });
+  const made = mkdirSync(dirname(path), { recursive: true, mode: access.folderMode });
+  // Whatever umask we were started with.
+  if (made !== undefined) chmodSync(dirname(path), access.folderMode);
   await removeStale(path);
   const { app, server } = createApp();
   bindRoutes(app, options);

@@ -27,9 +27,19 @@ const signatures = {
   ioctl: 'int ioctl(int fd, unsigned long request, ...)',
   fcntl: 'int fcntl(int fd, int command, ...)',
   eventfd: 'int eventfd(uint32_t initial, int flags)',
+  memfdCreate: 'int memfd_create(const char *name, unsigned int flags)',
+  ftruncate: 'int ftruncate(int fd, int64_t length)',
+  mmap: 'intptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
+  munmap: 'int munmap(uintptr_t address, size_t length)',
   clockGettime: 'int clock_gettime(int clock, uint8_t *time)',
   addressOf: 'uintptr_t memmove(uint8_t *to, uint8_t *from, size_t length)',
 } as const;
+
+/** Where to map: `address` is a wish, or with MAP_FIXED a must. */
+export interface MapPlace {
+  readonly address: Pointer;
+  readonly length: number;
+}
 
 export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
@@ -53,6 +63,12 @@ export interface Libc {
   ioctl(fd: number, request: number, argument: Pointer): number;
   fcntl(fd: number, command: number, argument: number): number;
   eventfd(initial: number, flags: number): number;
+  /** Memory that has a descriptor; `name` is only for /proc. */
+  memfdCreate(name: string, flags: number): number;
+  ftruncate(fd: number, length: number): number;
+  /** Returns the address, or -1. The fields as in C; the offset is 0. */
+  mmap(place: MapPlace, protection: number, flags: number, fd: number): Pointer;
+  munmap(address: Pointer, length: number): number;
   /** Writes a struct timespec (16 bytes) into `time`. */
   clockGettime(clock: number, time: Uint8Array): number;
   /** Where the first byte of `bytes` lies. Holds only for memory that never moves. */
@@ -90,6 +106,7 @@ function link(): FfiVerdict {
     const fcntl = self.func(signatures.fcntl);
     const memmove = self.func(signatures.addressOf);
     const writeBytes = self.func(signatures.writeBytes);
+    const mmap = self.func(signatures.mmap);
     const libc: Libc = {
       socket: self.func(signatures.socket),
       bind: self.func(signatures.bind),
@@ -108,6 +125,11 @@ function link(): FfiVerdict {
       ioctl: (fd, request, argument) => ioctl(fd, request, 'uintptr_t', argument) as number,
       fcntl: (fd, command, argument) => fcntl(fd, command, 'int', argument) as number,
       eventfd: self.func(signatures.eventfd),
+      memfdCreate: self.func(signatures.memfdCreate),
+      ftruncate: self.func(signatures.ftruncate),
+      mmap: ({ address, length }, protection, flags, fd) =>
+        mmap(address, length, protection, flags, fd, 0) as Pointer,
+      munmap: self.func(signatures.munmap),
       clockGettime: self.func(signatures.clockGettime),
       addressOf: (bytes) => memmove(bytes, bytes, 0) as number,
       errno,

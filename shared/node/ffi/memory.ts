@@ -6,6 +6,7 @@
 
 import { assert } from '../../core/base/assert.ts';
 import type { Libc, Pointer } from './libc.ts';
+import { mapLow } from './low-memory.ts';
 
 /** The part of WebAssembly.Memory that we use; its types belong to the browser's library. */
 export interface WasmMemory {
@@ -24,9 +25,14 @@ export class WorkerMemory {
   readonly view: DataView;
   /** The same bytes as 32-bit words of this machine: word `i` is at offset `4 * i`. */
   readonly words: Uint32Array;
-  /** Address of `bytes[0]`; 0 where there is no FFI, and then no pointer may be formed. */
+  /**
+   * Address of `bytes[0]` for native calls; 0 where there is no FFI, and then no pointer may be formed.
+   * Below 2 GiB where the system allows it (low-memory.ts).
+   */
   readonly base: Pointer;
   #cursor = 64;
+  /** Takes back the low address; undefined where there is none. */
+  #unmap: (() => void) | undefined;
 
   /** `sizeBytes` is rounded up to whole WASM pages. Offset 0 is never handed out. */
   constructor(sizeBytes: number, libc: Libc | undefined) {
@@ -39,7 +45,16 @@ export class WorkerMemory {
     this.bytes = new Uint8Array(this.wasm.buffer);
     this.view = new DataView(this.wasm.buffer);
     this.words = new Uint32Array(this.wasm.buffer);
-    this.base = libc === undefined ? 0 : libc.addressOf(this.bytes);
+    const address = libc === undefined ? 0 : libc.addressOf(this.bytes);
+    const low = libc === undefined ? undefined : mapLow(libc, { address, length: this.bytes.length });
+    this.base = low?.address ?? address;
+    this.#unmap = low?.unmap;
+  }
+
+  /** Gives the low address back to the process. No pointer may be used afterwards; `bytes` stay. Idempotent. */
+  close(): void {
+    this.#unmap?.();
+    this.#unmap = undefined;
   }
 
   /** Bytes not handed out yet. */

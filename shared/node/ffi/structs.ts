@@ -15,6 +15,14 @@ export const EFD_NONBLOCK = 0x800;
 export const EFD_CLOEXEC = 0x8_0000;
 export const CLOCK_BOOTTIME = 7;
 
+export const MFD_CLOEXEC = 1;
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
+export const MAP_FIXED = 0x10;
+/** Kernels before 4.17 take it for a wish. */
+export const MAP_FIXED_NOREPLACE = 0x10_0000;
+
 export const SOL_SOCKET = 1;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;

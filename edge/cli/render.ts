@@ -1,0 +1,66 @@
+/** Status and start of an edge as people read them. Pure. */
+
+import type { EdgeDevice, EdgeStatus } from '../admin/status.ts';
+import type { EdgeConfig } from '../config.ts';
+
+const minute = 60;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+export function startText(config: EdgeConfig, publicKey: string): string {
+  const count = config.peers.length;
+  return [
+    `culvert-edge ${config.name}`,
+    `  listens on    UDP ${config.udpPorts[0] ?? ''}`,
+    `  devices       ${count === 0 ? 'none yet: add them to peers in edge.yaml, then send SIGHUP' : count}`,
+    `  public key    ${publicKey}`,
+    '  Ctrl-C ends it and undoes every change to this host.',
+    '',
+  ].join('\n');
+}
+
+export function statusText(status: EdgeStatus): string {
+  const head = [
+    `${status.name}: up for ${durationText(status.uptimeSeconds)}`,
+    `  reachable at  ${status.endpoint ?? 'no endpoint in edge.yaml'}, UDP ${status.listen.udp.join(', ')}`,
+    `  network       ${status.network.join(', ')}`,
+    `  paths         ${status.paths.map((path) => path.id).join(', ')}`,
+    `  public key    ${status.publicKey}`,
+  ];
+  const devices = status.devices.length === 0 ? ['  no devices yet'] : deviceTable(status.devices);
+  return `${[...head, '', ...devices].join('\n')}\n`;
+}
+
+function deviceTable(devices: readonly EdgeDevice[]): string[] {
+  const rows = devices.map((device) => [
+    device.name || device.id,
+    device.addresses.join(', '),
+    device.lastSeen?.replace('T', ' ').replace(/\.\d+Z$/, 'Z') ?? 'never',
+    bytesText(device.rxBytes),
+    bytesText(device.txBytes),
+  ]);
+  const all = [['DEVICE', 'ADDRESSES', 'LAST SEEN', 'FROM IT', 'TO IT'], ...rows];
+  const widths = (all[0] ?? []).map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all.map((row) =>
+    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd(),
+  );
+}
+
+/** '1.5 MB': decimal units, as networks count. */
+export function bytesText(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
+}
+
+export function durationText(seconds: number): string {
+  if (seconds < minute) return `${seconds} s`;
+  if (seconds < hour) return `${Math.floor(seconds / minute)} min`;
+  if (seconds < day) return `${Math.floor(seconds / hour)} h ${Math.floor((seconds % hour) / minute)} min`;
+  return `${Math.floor(seconds / day)} d ${Math.floor((seconds % day) / hour)} h`;
+}

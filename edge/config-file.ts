@@ -1,0 +1,40 @@
+/** Reads edge.yaml from the disk and hands it to config.ts. */
+
+import { readFileSync, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { CulvertError } from '../shared/core/control/codes.ts';
+import { type ParsedConfig, parseEdgeConfig } from './config.ts';
+import { readSecretKey } from './identity.ts';
+
+const maxConfigBytes = 8 * 1024 * 1024;
+
+export function loadConfig(path: string, dataFolder: string): ParsedConfig {
+  return parseEdgeConfig(readText(path), {
+    fileName: basename(path),
+    folder: dirname(path),
+    dataFolder,
+    readSecretKey,
+  });
+}
+
+function readText(path: string): string {
+  try {
+    if (statSync(path).size > maxConfigBytes) {
+      throw new CulvertError('bad-config', {
+        text: `${path} is too large for a configuration.`,
+        remedy: 'Name the right file with --config.',
+      });
+    }
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof CulvertError) throw cause;
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new CulvertError('file-unreadable', {
+      text: missing ? `There is no configuration at ${path}.` : `The configuration ${path} cannot be read.`,
+      remedy: missing
+        ? 'Write it as edge/README.md shows, or name another with --config.'
+        : 'Check its permissions, or name another with --config.',
+      cause,
+    });
+  }
+}
