@@ -178,9 +178,9 @@ export class TunnelDevice {
       case 'persistent-keepalive':
         if (peer.persistentKeepaliveMs > 0) this.#outbound.sendKeepalive(peer, now, out);
         // Without a session the keepalive only asked for one: keep asking at this pace.
-        if (peer.persistentKeepaliveMs > 0 && !peer.timers.isSet('persistent-keepalive')) timers.persist(peer, now);
+        if (peer.persistentKeepaliveMs > 0 && !peer.timers.isSet('persistent-keepalive'))
+          timers.persist(peer, now);
         return;
     }
   }
 }
-

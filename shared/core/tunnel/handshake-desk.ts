@@ -123,7 +123,12 @@ export class HandshakeDesk {
     const at = out.reserve(cookieReplySize);
     const address = out.addAddress(source, sourceAt);
     if (at < 0 || address < 0) return 'batch-full';
-    issuer.writeReply({ sender: readU32LE(bytes, offset + senderAt), message: view, source: remote }, now, out.bytes, at);
+    issuer.writeReply(
+      { sender: readU32LE(bytes, offset + senderAt), message: view, source: remote },
+      now,
+      out.bytes,
+      at,
+    );
     out.push(at, cookieReplySize, address);
     return 'bad-mac2-under-load';
   }

@@ -123,12 +123,17 @@ export class Handshakes {
     const { entropy, indices, timers } = this.#context;
     const offset = out.reserve(responseSize);
     const address = out.addAddress(peer.endpoint, 0);
-    const localIndex = offset < 0 || address < 0 ? undefined : indices.insert({ peer, keypair: undefined }, entropy);
+    const localIndex =
+      offset < 0 || address < 0 ? undefined : indices.insert({ peer, keypair: undefined }, entropy);
     if (localIndex === undefined) {
       received.wipe();
       return 'batch-full';
     }
-    const keys = received.respond({ entropy, presharedKey: peer.presharedKey, localIndex }, out.bytes, offset);
+    const keys = received.respond(
+      { entropy, presharedKey: peer.presharedKey, localIndex },
+      out.bytes,
+      offset,
+    );
     if (keys === 'bad-handshake') {
       indices.delete(localIndex);
       return keys;
@@ -162,7 +167,13 @@ export class Handshakes {
     this.#derive(peer, keys, now);
     this.established(peer, now);
     timers.received(peer, now);
-    announce(this.#context, { kind: 'established', publicKey: peer.publicKey, role: 'initiator' });
+    const roundTripMs = now - (peer.lastInitiationAt ?? now);
+    announce(this.#context, {
+      kind: 'established',
+      publicKey: peer.publicKey,
+      role: 'initiator',
+      roundTripMs,
+    });
     return peer;
   }
 

@@ -13,7 +13,12 @@ import { checkIpv6, ipv6TotalLength, setIpv6CongestionExperienced } from '../pac
 import { moveEndpoint } from '../peers/roaming.ts';
 import type { Keypair } from '../session/keypair.ts';
 import { classify, messageType } from '../wire/message.ts';
-import { readTransportCounter, readTransportIndex, transportHeaderSize, transportOverhead } from '../wire/transport.ts';
+import {
+  readTransportCounter,
+  readTransportIndex,
+  transportHeaderSize,
+  transportOverhead,
+} from '../wire/transport.ts';
 import { announce, drop, type IndexEntry, type TunnelContext } from './context.ts';
 import type { HandshakeDesk } from './handshake-desk.ts';
 import type { Handshakes } from './handshakes.ts';
@@ -61,7 +66,13 @@ export class Inbound {
     this.#endRun(now, out);
   }
 
-  #transport(batch: PacketBatch, i: number, now: MonoMs, toTun: PacketBatch, out: PacketBatch): DropReason | 'ok' {
+  #transport(
+    batch: PacketBatch,
+    i: number,
+    now: MonoMs,
+    toTun: PacketBatch,
+    out: PacketBatch,
+  ): DropReason | 'ok' {
     const { bytes } = batch;
     const offset = batch.offset[i]!;
     const index = readTransportIndex(bytes, offset);
@@ -95,7 +106,13 @@ export class Inbound {
   }
 
   /** Checks the packet inside and hands it on. */
-  #deliver(bytes: Uint8Array, at: number, length: number, tos: number, toTun: PacketBatch): DropReason | 'ok' {
+  #deliver(
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    tos: number,
+    toTun: PacketBatch,
+  ): DropReason | 'ok' {
     const version = bytes[at]! >> 4;
     const { allowedIps } = this.#context;
     let total = 0;

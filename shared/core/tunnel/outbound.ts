@@ -9,7 +9,12 @@ import type { PacketBatch } from '../packet/batch.ts';
 import { maxIcmpErrorSize, writeUnreachable } from '../packet/icmp.ts';
 import { ipDestinationOffset, ipEcn, ipVersion } from '../packet/ip.ts';
 import type { Keypair } from '../session/keypair.ts';
-import { paddedLength, transportHeaderSize, transportOverhead, writeTransportHeader } from '../wire/transport.ts';
+import {
+  paddedLength,
+  transportHeaderSize,
+  transportOverhead,
+  writeTransportHeader,
+} from '../wire/transport.ts';
 import { drop, type TunnelContext } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { Peer } from './peer.ts';
@@ -44,7 +49,8 @@ export class Outbound {
         this.#endRun(now, out);
         this.#beginRun(peer, now, out);
       }
-      if (this.#keypair === undefined) drop(this.#context, 'staging-full', peer.staged.push(bytes, offset, length));
+      if (this.#keypair === undefined)
+        drop(this.#context, 'staging-full', peer.staged.push(bytes, offset, length));
       else this.#seal(bytes, offset, length, out);
     }
     this.#endRun(now, out);
@@ -141,7 +147,8 @@ export class Outbound {
       return undefined;
     }
     const destination = ipDestinationOffset(bytes, offset);
-    const peer = version === 4 ? allowedIps.lookup4(bytes, destination) : allowedIps.lookup6(bytes, destination);
+    const peer =
+      version === 4 ? allowedIps.lookup4(bytes, destination) : allowedIps.lookup6(bytes, destination);
     if (peer?.hasEndpoint === true) return peer;
     drop(this.#context, peer === undefined ? 'no-route' : 'no-endpoint');
     this.#refuse(bytes, offset, length, toTun);

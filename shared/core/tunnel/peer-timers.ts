@@ -95,7 +95,8 @@ export class PeerTimers {
 
   /** The next persistent keepalive, one interval from now, where the peer has one. */
   persist(peer: Peer, now: MonoMs): void {
-    if (peer.persistentKeepaliveMs > 0) this.#set(peer, 'persistent-keepalive', now + peer.persistentKeepaliveMs);
+    if (peer.persistentKeepaliveMs > 0)
+      this.#set(peer, 'persistent-keepalive', now + peer.persistentKeepaliveMs);
   }
 
   #set(peer: Peer, timer: PeerTimer, at: number): void {

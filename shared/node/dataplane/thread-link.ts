@@ -4,7 +4,7 @@
  * through an eventfd.
  */
 
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { Log } from '../../core/base/ports.ts';
 import { CulvertError, type ErrorCode, errorCodes } from '../../core/control/codes.ts';
 import type { DeviceChange, DeviceStatus } from '../../core/tunnel/config.ts';
@@ -90,7 +90,7 @@ class ThreadLink implements TunnelBackend {
       readyNow = resolve;
       failed = reject;
     });
-    this.#port.on('message', (message: FromWorker) => {
+    const take = (message: FromWorker): void => {
       if (message.kind === 'ready') {
         this.interfaceName = message.interfaceName;
         readyNow();
@@ -99,7 +99,8 @@ class ThreadLink implements TunnelBackend {
       } else {
         this.#receive(message);
       }
-    });
+    };
+    this.#port.on('message', take);
     this.#worker.on('error', (error) => {
       failed(error);
       this.#end('failed', error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -107,6 +108,12 @@ class ThreadLink implements TunnelBackend {
     this.#exited = new Promise((resolve) => {
       this.#worker.on('exit', () => {
         process.off('exit', this.#onProcessExit);
+        // The exit may overtake the last messages, which say why.
+        for (let next = receiveMessageOnPort(port1); next !== undefined; next = receiveMessageOnPort(port1)) {
+          take(next.message as FromWorker);
+        }
+        failed(new CulvertError('internal', { text: 'The packet worker ended before it was ready.' }));
+        this.#end('failed', 'The packet worker ended without a word.');
         this.#rejectAll(new CulvertError('internal', { text: 'The packet worker has ended.' }));
         libc.close(this.#eventFd);
         this.#port.close();

@@ -1,0 +1,96 @@
+/**
+ * The command tree and the exit codes: 0 success, 1 failure with a sentence, a code and a remedy, 2
+ * wrong usage (product.md §5). No command does its work here.
+ */
+
+import { Command, CommanderError } from 'commander';
+import type { ApiError } from '../../shared/core/control/api.ts';
+import { CulvertError } from '../../shared/core/control/codes.ts';
+import { problemOf } from '../driver/effects.ts';
+import { culvertVersion } from '../version.ts';
+import { addConnect } from './commands/connect.ts';
+import { addDisconnect } from './commands/disconnect.ts';
+import { addEdges } from './commands/edges.ts';
+import { addLogs } from './commands/logs.ts';
+import { addMode } from './commands/mode.ts';
+import { addRestore } from './commands/restore.ts';
+import { addDaemon } from './commands/run-daemon.ts';
+import { addSettings } from './commands/settings.ts';
+import { addStatus } from './commands/status.ts';
+import type { CliContext } from './context.ts';
+
+const exitFailure = 1;
+const exitUsage = 2;
+
+/** Runs one command line (without program and script). Returns the exit code; never throws. */
+export async function runCli(words: readonly string[], context: CliContext): Promise<number> {
+  const json = words.includes('--json');
+  const program = buildProgram(context, json);
+  if (words.length === 0) {
+    context.note(program.helpInformation().trimEnd());
+    return exitUsage;
+  }
+  try {
+    await program.parseAsync([...words], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return usageExit(error, context, json);
+    if (error instanceof CulvertError && error.code === 'bad-usage') {
+      complain(apiErrorOf(error), context, json);
+      return exitUsage;
+    }
+    complain(apiErrorOf(error), context, json);
+    return exitFailure;
+  }
+}
+
+function buildProgram(context: CliContext, json: boolean): Command {
+  const program = new Command('culvert');
+  program
+    .description('Your own private tunnel: the client.')
+    .version(culvertVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .showSuggestionAfterError(true)
+    .configureOutput({
+      writeOut: (text) => context.print(text.trimEnd()),
+      // With --json the whole error is one object; it is printed at the end.
+      writeErr: (text) => {
+        if (!json) context.note(text.trimEnd());
+      },
+    })
+    .exitOverride();
+  addConnect(program, context);
+  addDisconnect(program, context);
+  addStatus(program, context);
+  addMode(program, context);
+  addEdges(program, context);
+  addSettings(program, context);
+  addLogs(program, context);
+  addDaemon(program, context);
+  addRestore(program, context);
+  return program;
+}
+
+function usageExit(error: CommanderError, context: CliContext, json: boolean): number {
+  if (error.exitCode === 0) return 0;
+  if (json) {
+    const { remedy } = new CulvertError('bad-usage');
+    const text =
+      error.code === 'commander.help' ? 'A command is missing.' : error.message.replace(/^error: /, '');
+    complain({ code: 'bad-usage', text, remedy }, context, true);
+  } else if (error.code !== 'commander.help') {
+    context.note('See: culvert --help');
+  }
+  return exitUsage;
+}
+
+function complain(error: ApiError, context: CliContext, json: boolean): void {
+  if (json) context.note(JSON.stringify(error));
+  else context.note(`culvert: ${error.text} [${error.code}]\n${error.remedy}`);
+}
+
+function apiErrorOf(error: unknown): ApiError {
+  const { code, text, remedy } = problemOf(error);
+  return { code, text, remedy };
+}

@@ -1,0 +1,84 @@
+/**
+ * Status and lists → the text that people read. Pure.
+ */
+
+import type { EdgeEntry, ModeList, SettingEntry } from '../../shared/core/control/api.ts';
+import type { HealthItem } from '../../shared/core/control/health.ts';
+import type { Status } from '../../shared/core/control/status.ts';
+import { modeTexts, wordsFor } from '../../shared/core/control/texts.ts';
+
+export function renderStatus(status: Status): string {
+  const { heading, sentence } = wordsFor(status);
+  const rows: (readonly [string, string])[] = [
+    ['state', `${status.state} since ${status.since}`],
+    ['mode', status.mode],
+  ];
+  if (status.edge !== undefined) {
+    const { name, endpoint, transport } = status.edge;
+    rows.push(['edge', endpoint === undefined ? name : `${name} (${endpoint}, ${transport})`]);
+  }
+  if (status.interface !== undefined) rows.push(['interface', status.interface]);
+  if (status.addresses.length > 0) rows.push(['addresses', status.addresses.join(', ')]);
+  const { rxBytes, txBytes } = status.traffic;
+  rows.push(['traffic', `${formatBytes(rxBytes)} received, ${formatBytes(txBytes)} sent`]);
+  const lines = [heading, sentence, '', ...table(rows)];
+  return [...lines, ...status.health.flatMap(renderHealth)].join('\n');
+}
+
+function renderHealth(item: HealthItem): readonly string[] {
+  return ['', `  ${item.severity}: ${item.text} [${item.code}]`, `  ${item.remedy}`];
+}
+
+export function renderEdges(edges: readonly EdgeEntry[]): string {
+  if (edges.length === 0) return 'No edge is known yet. Import one: culvert import FILE.conf';
+  return edges
+    .map(
+      (edge) => `${edge.selected ? '*' : ' '} ${edge.name}  ${edge.endpoint}  ${edge.addresses.join(', ')}`,
+    )
+    .join('\n');
+}
+
+export function renderModes(list: ModeList): string {
+  const rows = list.modes
+    .filter((entry) => entry.available)
+    .map(
+      (entry) => [`${entry.mode === list.mode ? '*' : ' '} ${entry.mode}`, modeTexts[entry.mode]] as const,
+    );
+  return table(rows, '').join('\n');
+}
+
+export function renderSettings(settings: readonly SettingEntry[]): string {
+  return table(
+    settings.map((entry) => [`${entry.name} = ${String(entry.value)}`, entry.text]),
+    '',
+  ).join('\n');
+}
+
+/** One line of the log for people; what is no JSON object is printed as it is. */
+export function renderLogLine(line: string): string {
+  let entry: Record<string, unknown>;
+  try {
+    entry = JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return line;
+  }
+  const { time, level, msg, part: _, ...rest } = entry;
+  const details = Object.entries(rest).map(([name, value]) => ` ${name}=${String(value)}`);
+  return `${String(time)} ${String(level)} ${String(msg)}${details.join('')}`;
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+function table(rows: readonly (readonly [string, string])[], indent = '  '): readonly string[] {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${indent}${name.padEnd(width)}  ${value}`);
+}

@@ -1,0 +1,37 @@
+/**
+ * What the connection may ask for; data only. The driver does one at a time, in order. What
+ * succeeds quietly yields no fact; what failed yields 'effect-failed'.
+ */
+
+import type { MonoMs } from '../../shared/core/base/time.ts';
+import type { PeerEndpoint } from './state.ts';
+
+export type Effect =
+  /** Forget what was asked for and not yet done, and stop what is being done; its result is void. */
+  | { readonly kind: 'cancel-pending' }
+  | { readonly kind: 'set-timer'; readonly at: MonoMs }
+  | { readonly kind: 'clear-timer' }
+  /** Survives a crash: what the user wants. */
+  | { readonly kind: 'remember-wish'; readonly on: boolean; readonly edge?: string }
+  | {
+      readonly kind: 'set-firewall';
+      readonly policy: 'blocked' | 'connecting' | 'connected';
+      /** Absent where nobody knows which edge: then everything is closed. */
+      readonly edge?: string;
+      readonly endpoints: readonly PeerEndpoint[];
+      /** The system's name servers are reachable, for the edge's own name. */
+      readonly resolving: boolean;
+    }
+  /** → resolved */
+  | { readonly kind: 'resolve'; readonly edge: string }
+  /** → tunnel-started */
+  | { readonly kind: 'start-tunnel'; readonly edge: string; readonly endpoints: readonly PeerEndpoint[] }
+  /** → routes-set */
+  | { readonly kind: 'set-routes'; readonly edge: string }
+  /** Sends a packet into the tunnel: starts a handshake where needed and asks for an answer. */
+  | { readonly kind: 'send-probe' }
+  | { readonly kind: 'stop-tunnel' }
+  /** Undoes every change to this machine, newest first, the firewall last. → host-restored */
+  | { readonly kind: 'restore-host' };
+
+export type EffectKind = Effect['kind'];

@@ -1,0 +1,93 @@
+/**
+ * Status: the connection's state, the settings and the tunnel's counters → what people and programs
+ * see (product.md §5). Pure.
+ */
+
+import { formatEndpoint } from '../../shared/core/base/ip.ts';
+import { type HealthItem, healthItem } from '../../shared/core/control/health.ts';
+import type { EdgeStatus, Mode, Status, TrafficStatus } from '../../shared/core/control/status.ts';
+import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
+import type { ConnectionState, PeerEndpoint, Problem } from '../connection/state.ts';
+import { allowedIpsOf, withoutLength } from '../driver/effects.ts';
+import type { EdgeProfile } from '../driver/ports.ts';
+import { scopeOf } from '../host/firewall/policy.ts';
+
+export interface SnapshotParts {
+  readonly state: ConnectionState;
+  readonly mode: Mode;
+  /** RFC 3339. */
+  readonly since: string;
+  /** When `connected` was earned last, RFC 3339. */
+  readonly verifiedAt: string | undefined;
+  /** The edge in use, else the one that the next `connect` takes. */
+  readonly edge: EdgeProfile | undefined;
+  readonly device: DeviceStatus | undefined;
+  readonly interfaceName: string;
+  readonly version: string;
+}
+
+export function snapshot(parts: SnapshotParts): Status {
+  const { state, edge, device } = parts;
+  return {
+    state: state.kind,
+    mode: parts.mode,
+    since: parts.since,
+    ...(edge === undefined ? {} : { edge: edgeStatus(edge, device, endpointsIn(state)) }),
+    ...(state.kind === 'connected' && parts.verifiedAt !== undefined
+      ? { verified: { at: parts.verifiedAt } }
+      : {}),
+    ...(device === undefined ? {} : { interface: parts.interfaceName }),
+    addresses: (edge?.config.interface.addresses ?? []).map(withoutLength),
+    traffic: traffic(device),
+    health: healthOf(parts),
+    version: parts.version,
+  };
+}
+
+/** The edge that the state is about. */
+export function edgeIn(state: ConnectionState): string | undefined {
+  return 'edge' in state ? state.edge : undefined;
+}
+
+function endpointsIn(state: ConnectionState): readonly PeerEndpoint[] {
+  return 'endpoints' in state ? state.endpoints : [];
+}
+
+function edgeStatus(
+  edge: EdgeProfile,
+  device: DeviceStatus | undefined,
+  resolved: readonly PeerEndpoint[],
+): EdgeStatus {
+  const endpoint = device?.peers.find((peer) => peer.endpoint !== undefined)?.endpoint ?? resolved[0];
+  return {
+    name: edge.name,
+    ...(endpoint === undefined ? {} : { endpoint: formatEndpoint(endpoint) }),
+    transport: 'udp',
+  };
+}
+
+function traffic(device: DeviceStatus | undefined): TrafficStatus {
+  const peers = device?.peers ?? [];
+  return {
+    rxBytes: peers.reduce((sum, peer) => sum + peer.rxBytes, 0),
+    txBytes: peers.reduce((sum, peer) => sum + peer.txBytes, 0),
+  };
+}
+
+/** Worst first. */
+function healthOf(parts: SnapshotParts): readonly HealthItem[] {
+  const { state, edge, mode } = parts;
+  const items: HealthItem[] = [];
+  if (state.kind === 'blocked' && state.unprotected) items.push(healthItem('cannot-block'));
+  if ('problem' in state && state.problem !== undefined) items.push(problemItem(state.problem));
+  if (state.kind === 'connecting' && state.trouble !== undefined) items.push(healthItem(state.trouble));
+  if (edge !== undefined && state.kind !== 'off') {
+    if (scopeOf(allowedIpsOf(edge)) !== 'everything') items.push(healthItem('split-tunnel'));
+    if (mode === 'tunnel') items.push(healthItem('dns-not-managed'));
+  }
+  return items;
+}
+
+function problemItem(problem: Problem): HealthItem {
+  return { code: problem.code, severity: 'error', text: problem.text, remedy: problem.remedy };
+}

@@ -1,0 +1,121 @@
+/**
+ * Carries out one effect through the ports and says which fact it led to. No decisions, no queue.
+ */
+
+import { unreachable } from '../../shared/core/base/assert.ts';
+import { CulvertError } from '../../shared/core/control/codes.ts';
+import type { Effect } from '../connection/effect.ts';
+import type { Fact } from '../connection/event.ts';
+import type { Problem } from '../connection/state.ts';
+import { type FirewallPolicy, scopeOf } from '../host/firewall/policy.ts';
+import { defaultMtu, planRoutes, tunnelMark } from '../host/routes/plan.ts';
+import type { DriverPorts, EdgeProfile } from './ports.ts';
+
+/** Effects that wait for something; the driver does the others itself. */
+export type OuterEffect = Exclude<Effect, { kind: 'cancel-pending' | 'set-timer' | 'clear-timer' }>;
+
+export interface EffectContext {
+  readonly ports: DriverPorts;
+  /** Aborted when the result no longer matters. */
+  readonly signal: AbortSignal;
+  /** For facts that the tunnel announces later. */
+  readonly onFact: (fact: Fact) => void;
+}
+
+/** Resolves with the fact that the effect's success is, if it is one. Rejects where it failed. */
+export async function perform(effect: OuterEffect, context: EffectContext): Promise<Fact | undefined> {
+  const { ports, signal, onFact } = context;
+  switch (effect.kind) {
+    case 'remember-wish':
+      ports.wish.remember(effect.on ? effect.edge : undefined);
+      return undefined;
+    case 'set-firewall':
+      await ports.firewall.apply(policyFor(effect, ports));
+      return undefined;
+    case 'resolve': {
+      const endpoints = await ports.resolver.resolve(ports.edges.profile(effect.edge), signal);
+      return { kind: 'resolved', endpoints };
+    }
+    case 'start-tunnel': {
+      const edge = ports.edges.profile(effect.edge);
+      const { interfaceName } = ports.settings();
+      const mtu = mtuFor(edge, ports);
+      await ports.tunnel.start(
+        { edge, endpoints: effect.endpoints, interfaceName, mtu, mark: tunnelMark },
+        onFact,
+      );
+      return { kind: 'tunnel-started' };
+    }
+    case 'set-routes':
+      await ports.routes.apply(routesFor(ports.edges.profile(effect.edge), ports));
+      return { kind: 'routes-set' };
+    case 'send-probe':
+      await ports.tunnel.probe();
+      return undefined;
+    case 'stop-tunnel':
+      await ports.tunnel.stop();
+      return undefined;
+    case 'restore-host':
+      await ports.host.restore();
+      return { kind: 'host-restored' };
+    default:
+      return unreachable(effect);
+  }
+}
+
+/** An error as data. */
+export function problemOf(error: unknown): Problem {
+  const known = error instanceof CulvertError ? error : new CulvertError('internal', { cause: error });
+  const detail =
+    error instanceof CulvertError ? '' : ` (${error instanceof Error ? error.message : String(error)})`;
+  return { code: known.code, text: `${known.message}${detail}`, remedy: known.remedy };
+}
+
+export function policyFor(
+  effect: Extract<Effect, { kind: 'set-firewall' }>,
+  ports: DriverPorts,
+): FirewallPolicy {
+  const { interfaceName } = ports.settings();
+  const base = { kind: effect.policy, interfaceName, mark: tunnelMark, endpoints: effect.endpoints };
+  if (effect.edge === undefined) return { ...base, nameServers: [], addresses: [], scope: 'everything' };
+  const edge = knownProfile(effect.edge, ports);
+  // An edge that was removed meanwhile: closing everything is always right.
+  if (edge === undefined) return { ...base, nameServers: [], addresses: [], scope: 'everything' };
+  return {
+    ...base,
+    nameServers: effect.resolving ? ports.resolver.nameServers(edge) : [],
+    addresses: edge.config.interface.addresses.map(withoutLength),
+    scope: scopeOf(allowedIpsOf(edge)),
+  };
+}
+
+export function allowedIpsOf(edge: EdgeProfile): readonly string[] {
+  return edge.config.peers.flatMap((peer) => peer.allowedIps);
+}
+
+export function withoutLength(prefix: string): string {
+  return prefix.split('/')[0] ?? prefix;
+}
+
+function knownProfile(name: string, ports: DriverPorts): EdgeProfile | undefined {
+  try {
+    return ports.edges.profile(name);
+  } catch {
+    return undefined; // The caller closes everything then.
+  }
+}
+
+function routesFor(edge: EdgeProfile, ports: DriverPorts): ReturnType<typeof planRoutes> {
+  return planRoutes({
+    interfaceName: ports.settings().interfaceName,
+    addresses: edge.config.interface.addresses,
+    allowedIps: allowedIpsOf(edge),
+    mtu: mtuFor(edge, ports),
+    ipv6: ports.ipv6(),
+  });
+}
+
+function mtuFor(edge: EdgeProfile, ports: DriverPorts): number {
+  const { mtu } = ports.settings();
+  return mtu === 0 ? (edge.config.interface.mtu ?? defaultMtu) : mtu;
+}

@@ -1,0 +1,173 @@
+/**
+ * What we changed on this host, one JSON line an entry, flushed to disk BEFORE the change is made,
+ * so that a crash leaves a list to undo. Holds how to undo each change as data; restore.ts does it.
+ */
+
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { CulvertError } from '../../shared/core/control/codes.ts';
+
+export type HostChange =
+  | { readonly kind: 'nft-table'; readonly family: string; readonly table: string }
+  /** `words` as after `ip rule add`. */
+  | { readonly kind: 'ip-rule'; readonly family: 4 | 6; readonly words: readonly string[] }
+  /** `path` below /proc/sys. */
+  | { readonly kind: 'sysctl'; readonly path: string; readonly before: string; readonly after: string };
+
+/** Which running kernel and which network namespace an entry is about: elsewhere it means nothing. */
+export interface HostPlace {
+  readonly boot: string;
+  readonly netns: string;
+}
+
+interface Entry extends HostPlace {
+  readonly change: HostChange;
+}
+
+/** Far above what one connection needs; more means a bug or a forged file. */
+const maxEntries = 1000;
+
+export class Journal {
+  readonly path: string;
+  readonly #place: HostPlace;
+  /** Oldest first, of this boot, other namespaces' included. */
+  #entries: readonly Entry[];
+  /** The file also has lines of earlier boots, which mean nothing any more. */
+  #isStale: boolean;
+
+  /** Throws 'journal-unreadable' where a line makes no sense. */
+  constructor(path: string, place: HostPlace) {
+    this.path = path;
+    this.#place = place;
+    const all = readEntries(path);
+    this.#entries = all.filter((entry) => entry.boot === place.boot);
+    this.#isStale = this.#entries.length < all.length;
+  }
+
+  /** Changes of this boot and namespace that are not undone, newest first. */
+  pending(): readonly HostChange[] {
+    return this.#entries
+      .filter((entry) => entry.netns === this.#place.netns)
+      .map((entry) => entry.change)
+      .toReversed();
+  }
+
+  /**
+   * Writes down that `change` is about to be made. Once is enough: a change that is already pending is
+   * not written again (of a sysctl the first `before` is the true one).
+   */
+  record(change: HostChange): void {
+    const key = keyOf(change);
+    if (this.pending().some((known) => keyOf(known) === key)) return;
+    if (this.#entries.length >= maxEntries) {
+      throw new CulvertError('journal-unreadable', { text: 'The journal of host changes is full.' });
+    }
+    const entry: Entry = { ...this.#place, change };
+    mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+    const entries = [...this.#entries, entry];
+    if (this.#isStale) this.#rewrite(entries);
+    else writeFlushed(this.path, 'a', `${JSON.stringify(entry)}\n`);
+    this.#entries = entries;
+  }
+
+  /** Writes down that `change` is undone. */
+  forget(change: HostChange): void {
+    const key = keyOf(change);
+    const kept = this.#entries.filter(
+      (entry) => entry.netns !== this.#place.netns || keyOf(entry.change) !== key,
+    );
+    if (kept.length === this.#entries.length) return;
+    if (kept.length === 0) rmSync(this.path, { force: true });
+    else this.#rewrite(kept);
+    this.#entries = kept;
+  }
+
+  #rewrite(entries: readonly Entry[]): void {
+    const fresh = `${this.path}.new`;
+    writeFlushed(fresh, 'w', entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+    renameSync(fresh, this.path);
+    this.#isStale = false;
+  }
+}
+
+function keyOf(change: HostChange): string {
+  switch (change.kind) {
+    case 'sysctl':
+      return `sysctl ${change.path}`;
+    case 'nft-table':
+      return `nft ${change.family} ${change.table}`;
+    default:
+      return `rule ${change.family} ${change.words.join(' ')}`;
+  }
+}
+
+function writeFlushed(path: string, flag: 'a' | 'w', text: string): void {
+  const file = openSync(path, flag, 0o600);
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function readEntries(path: string): readonly Entry[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new CulvertError('journal-unreadable', { cause });
+  }
+  const lines = text.split('\n');
+  // A line without its end was being written when the power went: its change was never made.
+  lines.pop();
+  if (lines.length > maxEntries) throw new CulvertError('journal-unreadable');
+  return lines.filter((line) => line !== '').map(parseEntry);
+}
+
+function parseEntry(line: string): Entry {
+  let entry: unknown;
+  try {
+    entry = JSON.parse(line);
+  } catch (cause) {
+    throw new CulvertError('journal-unreadable', { cause });
+  }
+  if (!isEntry(entry)) throw new CulvertError('journal-unreadable');
+  return entry;
+}
+
+function isEntry(value: unknown): value is Entry {
+  if (typeof value !== 'object' || value === null) return false;
+  const { boot, netns, change } = value as Partial<Entry>;
+  return typeof boot === 'string' && typeof netns === 'string' && isChange(change);
+}
+
+function isChange(value: unknown): value is HostChange {
+  if (typeof value !== 'object' || value === null) return false;
+  const one = value as Record<string, unknown>;
+  const isText = (field: unknown): boolean => typeof field === 'string';
+  switch (one['kind']) {
+    case 'nft-table':
+      return isText(one['family']) && isText(one['table']);
+    case 'ip-rule':
+      return (
+        (one['family'] === 4 || one['family'] === 6) &&
+        Array.isArray(one['words']) &&
+        one['words'].every(isText)
+      );
+    case 'sysctl':
+      return isText(one['path']) && isText(one['before']) && isText(one['after']);
+    default:
+      return false;
+  }
+}

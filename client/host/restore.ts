@@ -1,0 +1,124 @@
+/**
+ * Undoes what the journal lists, newest first, so that the firewall goes last. Needs no daemon.
+ * Idempotent, and tolerant of things that are gone already. Undoes nothing that is not ours.
+ */
+
+import { rmSync } from 'node:fs';
+import { CulvertError } from '../../shared/core/control/codes.ts';
+import type { Run } from '../../shared/node/run.ts';
+import type { HostPort } from '../driver/ports.ts';
+import { tableFamily, tableName } from './firewall/policy.ts';
+import { type HostChange, type HostPlace, Journal } from './journal.ts';
+import { planRoutes } from './routes/plan.ts';
+import type { SysctlFiles } from './sysctl.ts';
+
+export interface RestoreTools {
+  readonly run: Run;
+  readonly sysctl: SysctlFiles;
+}
+
+export class HostRestorer implements HostPort {
+  readonly #journal: Journal;
+  readonly #tools: RestoreTools;
+
+  constructor(journal: Journal, tools: RestoreTools) {
+    this.#journal = journal;
+    this.#tools = tools;
+  }
+
+  /** Undoes all that is pending. What fails stays in the journal, and the rest is undone all the same. */
+  async restore(): Promise<void> {
+    await undoAll(this.#journal, this.#tools);
+  }
+}
+
+/** Returns what was undone, as sentences. Throws 'restore-incomplete' after having tried everything. */
+export async function undoAll(journal: Journal, tools: RestoreTools): Promise<readonly string[]> {
+  const undone: string[] = [];
+  const failures: string[] = [];
+  for (const change of journal.pending()) {
+    try {
+      await undo(change, tools);
+      journal.forget(change);
+      undone.push(sentence(change));
+    } catch (error) {
+      failures.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  if (failures.length > 0) {
+    throw new CulvertError('restore-incomplete', {
+      text: `Not everything could be undone: ${failures.join('; ')}`,
+      remedy: 'Run as root: culvert restore',
+    });
+  }
+  return undone;
+}
+
+/** The journal that is there; where it cannot be read, one that lists all that we ever do. */
+export function openForRestore(path: string, place: HostPlace): Journal {
+  try {
+    return new Journal(path, place);
+  } catch (error) {
+    if (!(error instanceof CulvertError && error.code === 'journal-unreadable')) throw error;
+    rmSync(path, { force: true });
+    const journal = new Journal(path, place);
+    for (const change of everythingWeDo()) journal.record(change);
+    return journal;
+  }
+}
+
+function everythingWeDo(): readonly HostChange[] {
+  const shapes = [
+    ['0.0.0.0/0', '::/0'],
+    ['10.0.0.0/8', 'fd00::/8'],
+  ];
+  const rules = shapes.flatMap(
+    (allowedIps) => planRoutes({ interfaceName: 'any', addresses: [], allowedIps, mtu: 0, ipv6: true }).rules,
+  );
+  return [
+    { kind: 'nft-table', family: tableFamily, table: tableName },
+    ...rules.map(({ family, words }): HostChange => ({ kind: 'ip-rule', family, words })),
+  ];
+}
+
+async function undo(change: HostChange, tools: RestoreTools): Promise<void> {
+  switch (change.kind) {
+    case 'nft-table': {
+      const table = `table ${change.family} ${change.table}`;
+      await tools.run('nft', ['-f', '-'], { stdin: `add ${table}\ndelete ${table}\n` });
+      return;
+    }
+    case 'ip-rule':
+      await deleteRule(change.family, change.words, tools.run);
+      return;
+    default: {
+      // Somebody else changed it since: theirs stays.
+      if (tools.sysctl.read(change.path) !== change.after) return;
+      if (!tools.sysctl.write(change.path, change.before)) {
+        throw new CulvertError('restore-incomplete', { text: `/proc/sys/${change.path} cannot be written.` });
+      }
+    }
+  }
+}
+
+/** Linux: no such rule, or no such family on this machine. */
+const goneErrnos: readonly (number | undefined)[] = [2, 95, 97];
+
+async function deleteRule(family: 4 | 6, words: readonly string[], run: Run): Promise<void> {
+  try {
+    await run('ip', [`-${family}`, 'rule', 'del', ...words]);
+  } catch (error) {
+    if (!(error instanceof CulvertError && goneErrnos.includes(error.errno))) throw error;
+  }
+}
+
+function sentence(change: HostChange): string {
+  switch (change.kind) {
+    case 'nft-table':
+      return `firewall: removed table ${change.family} ${change.table}`;
+    case 'ip-rule':
+      return `routing: removed IPv${change.family} rule ${change.words.join(' ')}`;
+    default:
+      return `kernel: set ${change.path} back to ${change.before}`;
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * The tunnel of a whole-device mode: a packet worker on a TUN interface, configured from an edge's
+ * file, with its UAPI socket, so that `wg show` reads it. Decides nothing.
+ */
+
+import { createSocket } from 'node:dgram';
+import type { Log } from '../../shared/core/base/ports.ts';
+import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
+import type { TunnelEvent } from '../../shared/core/tunnel/events.ts';
+import { toDeviceChange } from '../../shared/core/uapi/device-change.ts';
+import { formatHostPort } from '../../shared/core/uapi/values.ts';
+import type { TunnelBackend } from '../../shared/node/dataplane/messages.ts';
+import type { UapiServer, UapiServerOptions } from '../../shared/node/uapi/uapi-socket.ts';
+import type { Fact } from '../connection/event.ts';
+import type { PeerEndpoint } from '../connection/state.ts';
+import type { TunnelPlan, TunnelPort } from '../driver/ports.ts';
+import { type ProbeTarget, probeTarget } from '../driver/probe-target.ts';
+
+export interface HostTunnelOptions {
+  readonly startThread: (interfaceName: string, mtu: number) => Promise<TunnelBackend>;
+  readonly serveUapi: (options: UapiServerOptions) => Promise<UapiServer>;
+  readonly log: Log;
+}
+
+interface Open {
+  readonly backend: TunnelBackend;
+  readonly plan: TunnelPlan;
+  readonly unsubscribe: () => void;
+  readonly uapi: UapiServer | undefined;
+}
+
+export class HostTunnel implements TunnelPort {
+  readonly #options: HostTunnelOptions;
+  #open: Open | undefined;
+
+  constructor(options: HostTunnelOptions) {
+    this.#options = options;
+  }
+
+  async start(plan: TunnelPlan, onFact: (fact: Fact) => void): Promise<void> {
+    await this.stop();
+    const backend = await this.#options.startThread(plan.interfaceName, plan.mtu);
+    const unsubscribe = backend.onEvent((event) => this.#announce(event, onFact));
+    try {
+      // The mark comes first: not one datagram may leave without it.
+      await backend.configure({ fwmark: plan.mark, peers: [] });
+      const change = toDeviceChange(plan.edge.config, endpointsByName(plan));
+      await backend.configure({ listenPort: 0, ...change, fwmark: plan.mark });
+    } catch (error) {
+      unsubscribe();
+      await backend.stop();
+      throw error;
+    }
+    backend.onEnd((why, detail) => {
+      this.#options.log.error('the tunnel ended by itself', { why, detail });
+      const text = why === 'gone' ? 'The network interface of the tunnel is gone.' : 'The tunnel met a bug.';
+      const remedy = 'culvert starts it again; see: culvert logs';
+      onFact({ kind: 'tunnel-ended', problem: { code: 'tunnel-ended', text, remedy } });
+    });
+    this.#open = { backend, plan, unsubscribe, uapi: await this.#serve(backend, onFact) };
+  }
+
+  async stop(): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    if (open === undefined) return;
+    open.unsubscribe();
+    await open.uapi?.close();
+    await open.backend.stop();
+  }
+
+  async probe(): Promise<void> {
+    const target = this.#open === undefined ? undefined : probeTarget(this.#open.plan.edge);
+    if (target !== undefined) await sendDatagram(target);
+  }
+
+  async status(): Promise<DeviceStatus | undefined> {
+    return this.#open?.backend.status();
+  }
+
+  /** `wg show` is a courtesy: without it the tunnel works as well. */
+  async #serve(backend: TunnelBackend, onFact: (fact: Fact) => void): Promise<UapiServer | undefined> {
+    const { log, serveUapi } = this.#options;
+    const { interfaceName } = backend;
+    const problem = {
+      code: 'tunnel-ended',
+      text: 'Somebody removed the socket of the tunnel in /var/run/wireguard.',
+      remedy: 'culvert starts it again.',
+    } as const;
+    const onGone = (): void => onFact({ kind: 'tunnel-ended', problem });
+    try {
+      return await serveUapi({ interfaceName, backend, onGone, log });
+    } catch (error) {
+      log.warn('wg show cannot read this tunnel', {
+        text: error instanceof Error ? error.message : String(error),
+      });
+      return undefined;
+    }
+  }
+
+  #announce(event: TunnelEvent, onFact: (fact: Fact) => void): void {
+    switch (event.kind) {
+      case 'established':
+        onFact({ kind: 'handshake' });
+        return;
+      case 'roamed':
+        this.#endpoints().then(
+          (endpoints) => onFact({ kind: 'roamed', endpoints }),
+          (error: unknown) => this.#options.log.debug('no status after roaming', { text: String(error) }),
+        );
+        return;
+      default:
+        onFact({ kind: event.kind });
+    }
+  }
+
+  async #endpoints(): Promise<readonly PeerEndpoint[]> {
+    const status = await this.status();
+    return (status?.peers ?? []).flatMap((peer, i) =>
+      peer.endpoint === undefined ? [] : [{ peer: i, ...peer.endpoint }],
+    );
+  }
+}
+
+/** What toDeviceChange looks up: the endpoint as the file writes it → where it is. */
+function endpointsByName(plan: TunnelPlan): ReadonlyMap<string, { address: string; port: number }> {
+  const { peers } = plan.edge.config;
+  return new Map(
+    plan.endpoints.flatMap(({ peer, address, port }) => {
+      const written = peers[peer]?.endpoint;
+      return written === undefined ? [] : [[formatHostPort(written), { address, port }]];
+    }),
+  );
+}
+
+function sendDatagram(target: ProbeTarget): Promise<void> {
+  const socket = createSocket(target.from.includes(':') ? 'udp6' : 'udp4');
+  return new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind(0, target.from, () => {
+      socket.send(target.payload, target.port, target.address, (error) =>
+        error === null ? resolve() : reject(error),
+      );
+    });
+  }).finally(() => socket.close());
+}

@@ -1,0 +1,413 @@
+// The connection's decisions as a table: every state meets every event. What is not in a row changes nothing.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Effect } from '../../../../client/connection/effect.ts';
+import type { ConnectionEvent, EventKind } from '../../../../client/connection/event.ts';
+import { handshakeTimeoutMs, replyTimeoutMs } from '../../../../client/connection/reconnect.ts';
+import {
+  type Connecting,
+  type ConnectionState,
+  initialState,
+  type Problem,
+  promises,
+} from '../../../../client/connection/state.ts';
+import { transition } from '../../../../client/connection/transition.ts';
+import { monoMs } from '../../../../shared/core/base/time.ts';
+
+const now = monoMs(100_000);
+const passing: Problem = { code: 'command-failed', text: 'it failed', remedy: 'try' };
+const lasting: Problem = { code: 'no-tun', text: 'no device', remedy: 'modprobe' };
+const endpoints = [{ peer: 0, address: '192.0.2.1', port: 51820 }];
+
+const connecting: Connecting = {
+  kind: 'connecting',
+  edge: 'home',
+  phase: 'resolving',
+  phaseSince: now,
+  endpoints: [],
+  closed: true,
+  failures: 0,
+  handshaked: false,
+  confirmed: false,
+};
+
+const states = {
+  off: { kind: 'off' },
+  'connecting, first step': { ...connecting, closed: false },
+  'connecting, resolving': connecting,
+  'connecting, preparing': { ...connecting, phase: 'preparing', endpoints },
+  'connecting, preparing, confirmed': {
+    ...connecting,
+    phase: 'preparing',
+    endpoints,
+    handshaked: true,
+    confirmed: true,
+  },
+  'connecting, handshaking': { ...connecting, phase: 'handshaking', endpoints },
+  'connecting, proving': { ...connecting, phase: 'proving', endpoints, handshaked: true },
+  connected: { kind: 'connected', edge: 'home', endpoints, provenAt: now },
+  waiting: { kind: 'waiting', edge: 'home', retryAt: now, failures: 1, problem: passing },
+  'blocked, trying again': {
+    kind: 'blocked',
+    edge: 'home',
+    retryAt: now,
+    failures: 1,
+    problem: passing,
+    unprotected: false,
+  },
+  'blocked for good': { kind: 'blocked', failures: 0, problem: lasting, unprotected: false },
+  disconnecting: { kind: 'disconnecting' },
+  'disconnecting, then connect': { kind: 'disconnecting', next: 'home' },
+  portal: { kind: 'portal' },
+} as const satisfies Record<string, ConnectionState>;
+
+const events = {
+  connect: { kind: 'connect', edge: 'home' },
+  'connect elsewhere': { kind: 'connect', edge: 'work' },
+  disconnect: { kind: 'disconnect' },
+  reconnect: { kind: 'reconnect', edge: 'home' },
+  'found-closed': { kind: 'found-closed', problem: passing },
+  resolved: { kind: 'resolved', endpoints },
+  'tunnel-started': { kind: 'tunnel-started' },
+  'routes-set': { kind: 'routes-set' },
+  'host-restored': { kind: 'host-restored' },
+  'wish failed': { kind: 'effect-failed', effect: 'remember-wish', problem: passing },
+  'firewall failed': { kind: 'effect-failed', effect: 'set-firewall', problem: passing },
+  'resolve failed': { kind: 'effect-failed', effect: 'resolve', problem: passing },
+  'tunnel failed': { kind: 'effect-failed', effect: 'start-tunnel', problem: passing },
+  'tunnel failed for good': { kind: 'effect-failed', effect: 'start-tunnel', problem: lasting },
+  'probe failed': { kind: 'effect-failed', effect: 'send-probe', problem: passing },
+  'stop failed': { kind: 'effect-failed', effect: 'stop-tunnel', problem: passing },
+  'restore failed': { kind: 'effect-failed', effect: 'restore-host', problem: passing },
+  handshake: { kind: 'handshake' },
+  confirmed: { kind: 'confirmed' },
+  expired: { kind: 'expired' },
+  'gave-up': { kind: 'gave-up' },
+  roamed: { kind: 'roamed', endpoints: [{ peer: 0, address: '198.51.100.9', port: 4500 }] },
+  'tunnel-ended': { kind: 'tunnel-ended', problem: passing },
+  tick: { kind: 'tick' },
+} as const satisfies Record<string, ConnectionEvent>;
+
+type StateName = keyof typeof states;
+type EventName = keyof typeof events;
+
+const leaveOff = 'connecting: cancel-pending remember-wish+ firewall:connecting resolve';
+const startOver =
+  'connecting: cancel-pending clear-timer remember-wish+ firewall:connecting stop-tunnel resolve';
+const leave =
+  'disconnecting: cancel-pending clear-timer remember-wish- firewall:blocked stop-tunnel restore-host';
+const turnBack = 'disconnecting: cancel-pending clear-timer remember-wish- restore-host';
+const fail = 'blocked: cancel-pending clear-timer firewall:blocked stop-tunnel set-timer';
+const failForGood = 'blocked: cancel-pending clear-timer firewall:blocked stop-tunnel';
+const wait = 'waiting: firewall:blocked set-timer';
+const probe = 'connecting: send-probe set-timer';
+const earned = 'connected: firewall:connected clear-timer';
+const kept = 'connecting:';
+const widen = 'connecting: firewall:connecting';
+
+/** What is the same in every phase of `connecting` once the machine is closed. */
+const whileConnecting: Partial<Record<EventName, string>> = {
+  'connect elsewhere': startOver,
+  reconnect: startOver,
+  disconnect: leave,
+  roamed: widen,
+  'tunnel-ended': fail,
+  'wish failed': fail,
+  'firewall failed': fail,
+  'resolve failed': wait,
+  'tunnel failed': fail,
+  'tunnel failed for good': failForGood,
+  'stop failed': fail,
+  'restore failed': fail,
+};
+
+const table: Record<StateName, Partial<Record<EventName, string>>> = {
+  off: {
+    connect: leaveOff,
+    'connect elsewhere': leaveOff,
+    reconnect: leaveOff,
+    disconnect: 'off: remember-wish-',
+    'found-closed': 'blocked:',
+    'wish failed': 'off:',
+    'firewall failed': 'off:',
+    'resolve failed': 'off:',
+    'tunnel failed': 'off:',
+    'tunnel failed for good': 'off:',
+    'probe failed': 'off:',
+    'stop failed': 'off:',
+    'restore failed': 'off:',
+  },
+  'connecting, first step': {
+    ...whileConnecting,
+    roamed: undefined,
+    'tunnel-ended': undefined,
+    resolved: 'connecting: firewall:connecting start-tunnel',
+    'wish failed': turnBack,
+    'firewall failed': turnBack,
+    'tunnel failed': turnBack,
+    'tunnel failed for good': turnBack,
+    'stop failed': turnBack,
+    'restore failed': turnBack,
+  },
+  'connecting, resolving': {
+    ...whileConnecting,
+    roamed: undefined,
+    'tunnel-ended': undefined,
+    resolved: 'connecting: firewall:connecting start-tunnel',
+  },
+  'connecting, preparing': {
+    ...whileConnecting,
+    'tunnel-started': 'connecting: set-routes',
+    'routes-set': probe,
+    handshake: kept,
+    confirmed: kept,
+  },
+  'connecting, preparing, confirmed': {
+    ...whileConnecting,
+    'tunnel-started': 'connecting: set-routes',
+    'routes-set': earned,
+    handshake: kept,
+    confirmed: kept,
+  },
+  'connecting, handshaking': {
+    ...whileConnecting,
+    handshake: probe,
+    confirmed: earned,
+    'routes-set': undefined,
+    'gave-up': probe,
+    tick: probe,
+  },
+  'connecting, proving': {
+    ...whileConnecting,
+    handshake: kept,
+    confirmed: earned,
+    'gave-up': probe,
+    tick: probe,
+  },
+  connected: {
+    'connect elsewhere': startOver,
+    reconnect: startOver,
+    disconnect: leave,
+    'gave-up': 'connecting: firewall:connecting send-probe set-timer',
+    roamed: 'connected: firewall:connected',
+    'tunnel-ended': fail,
+    'firewall failed': fail,
+  },
+  waiting: {
+    connect: startOver,
+    'connect elsewhere': startOver,
+    reconnect: startOver,
+    disconnect: leave,
+    tick: startOver,
+    'wish failed': fail,
+    'firewall failed': fail,
+    'resolve failed': fail,
+    'tunnel failed': fail,
+    'tunnel failed for good': failForGood,
+    'probe failed': fail,
+    'stop failed': fail,
+    'restore failed': fail,
+  },
+  'blocked, trying again': {
+    connect: startOver,
+    'connect elsewhere': startOver,
+    reconnect: startOver,
+    disconnect: leave,
+    tick: startOver,
+    'firewall failed': 'blocked: stop-tunnel set-timer',
+    'stop failed': 'blocked: set-timer',
+  },
+  'blocked for good': {
+    connect: startOver,
+    'connect elsewhere': startOver,
+    reconnect: startOver,
+    disconnect: leave,
+    'firewall failed': 'blocked: stop-tunnel',
+    'stop failed': 'blocked:',
+  },
+  disconnecting: {
+    connect: 'disconnecting:',
+    'connect elsewhere': 'disconnecting:',
+    reconnect: 'disconnecting:',
+    disconnect: 'disconnecting:',
+    'host-restored': 'off:',
+    'wish failed': 'disconnecting: stop-tunnel restore-host',
+    'firewall failed': 'disconnecting: stop-tunnel restore-host',
+    'stop failed': 'disconnecting: restore-host',
+    'restore failed': 'blocked:',
+  },
+  'disconnecting, then connect': {
+    connect: 'disconnecting:',
+    'connect elsewhere': 'disconnecting:',
+    reconnect: 'disconnecting:',
+    disconnect: 'disconnecting:',
+    'host-restored': leaveOff,
+    'wish failed': 'disconnecting: stop-tunnel restore-host',
+    'firewall failed': 'disconnecting: stop-tunnel restore-host',
+    'stop failed': 'disconnecting: restore-host',
+    'restore failed': 'blocked:',
+  },
+  portal: { disconnect: leave },
+};
+
+const pairs = (Object.keys(states) as StateName[]).flatMap((state) =>
+  (Object.keys(events) as EventName[]).map((event) => [state, event] as const),
+);
+
+/** Rows that end in the same kind of state with nothing to do may return a new value or the old one. */
+function describeStep([state, effects]: readonly [ConnectionState, readonly Effect[]]): string {
+  return `${state.kind}: ${effects.map(word).join(' ')}`.trimEnd();
+}
+
+function word(effect: Effect): string {
+  if (effect.kind === 'set-firewall') return `firewall:${effect.policy}`;
+  if (effect.kind === 'remember-wish') return `remember-wish${effect.on ? '+' : '-'}`;
+  return effect.kind;
+}
+
+describe('the connection', () => {
+  test.each(pairs)('in %s, at %s, does what the table says', (stateName, eventName) => {
+    const state = states[stateName];
+
+    const step = transition(state, events[eventName], now);
+
+    expect(describeStep(step)).toBe(table[stateName][eventName] ?? `${state.kind}:`);
+  });
+
+  test('meets every kind of event there is', () => {
+    const every: Record<EventKind, true> = {
+      connect: true,
+      disconnect: true,
+      reconnect: true,
+      'found-closed': true,
+      resolved: true,
+      'tunnel-started': true,
+      'routes-set': true,
+      'host-restored': true,
+      'effect-failed': true,
+      handshake: true,
+      confirmed: true,
+      expired: true,
+      'gave-up': true,
+      roamed: true,
+      'tunnel-ended': true,
+      tick: true,
+    };
+
+    const met = new Set<string>(Object.values(events).map((event) => event.kind));
+
+    expect([...met].toSorted()).toEqual(Object.keys(every).toSorted());
+  });
+
+  test('keeps the promised firewall in every state that it enters', () => {
+    const broken = pairs.filter(([stateName, eventName]) => {
+      const before = states[stateName];
+      const [after, effects] = transition(before, events[eventName], now);
+      if (after.kind === before.kind || events[eventName].kind === 'found-closed') return false;
+      const firewalls = effects.flatMap((effect) => (effect.kind === 'set-firewall' ? [effect.policy] : []));
+      const promised = promises[after.kind].firewall;
+      // Turning back before anything was closed, a failed restore and the end of one set nothing.
+      if (firewalls.length === 0) return !['off', 'disconnecting', 'blocked'].includes(after.kind);
+      return firewalls.at(-1) !== promised;
+    });
+
+    expect(broken).toEqual([]);
+  });
+
+  test('says that the edge does not answer only after the time for it, and goes on trying', () => {
+    const state = states['connecting, handshaking'];
+
+    const [early] = transition(state, events.tick, monoMs(now + handshakeTimeoutMs - 1));
+    const [late, effects] = transition(state, events.tick, monoMs(now + handshakeTimeoutMs));
+
+    expect(early).not.toHaveProperty('trouble');
+    expect(late).toHaveProperty('trouble', 'handshake-timeout');
+    expect(effects.map(word)).toContain('send-probe');
+  });
+
+  test('is not connected by a handshake alone, and says what is missing', () => {
+    const [proving] = transition(states['connecting, handshaking'], events.handshake, now);
+    const [late] = transition(proving, events.tick, monoMs(now + replyTimeoutMs));
+
+    expect(proving).toMatchObject({ kind: 'connecting', phase: 'proving' });
+    expect(late).toMatchObject({ kind: 'connecting', trouble: 'no-reply' });
+  });
+
+  test('forgets the trouble once the edge answers', () => {
+    const [troubled] = transition(states['connecting, handshaking'], events['gave-up'], now);
+    const [proving] = transition(troubled, events.handshake, now);
+
+    expect(troubled).toHaveProperty('trouble', 'handshake-timeout');
+    expect(proving).not.toHaveProperty('trouble');
+  });
+
+  test('waits longer after every failure, up to half a minute', () => {
+    const delays: number[] = [];
+    let state: ConnectionState = connecting;
+    for (let i = 0; i < 8; i++) {
+      [state] = transition(state, events['tunnel failed'], now);
+      if (state.kind !== 'blocked' || state.retryAt === undefined) throw new Error('not blocked');
+      delays.push(state.retryAt - now);
+      [state] = transition(state, events.tick, state.retryAt);
+    }
+
+    expect(delays).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+  });
+
+  test.each(['waiting', 'blocked, trying again'] as const)(
+    'in %s, sets its timer again where it rang early',
+    (name) => {
+      const state = { ...states[name], retryAt: monoMs(now + 0.5) };
+
+      const [after, effects] = transition(state, events.tick, now);
+
+      expect(after).toBe(state);
+      expect(effects).toEqual([{ kind: 'set-timer', at: state.retryAt }]);
+    },
+  );
+
+  test('never opens a closed machine unless the user asked for off, whatever happens', () => {
+    const anyEvents = fc.array(fc.constantFrom(...(Object.keys(events) as EventName[])), { maxLength: 60 });
+
+    fc.assert(
+      fc.property(anyEvents, (names) => {
+        let state: ConnectionState = initialState;
+        let wantsOff = true;
+        for (const [i, name] of names.entries()) {
+          const event = events[name];
+          const before = state;
+          let effects: readonly Effect[];
+          [state, effects] = transition(before, event, monoMs(i * 1000));
+          if (event.kind === 'disconnect') wantsOff = true;
+          if (state.kind === 'connecting' && state.closed) wantsOff = false;
+          const opens = effects.some((effect) => effect.kind === 'restore-host');
+          const neverClosed = before.kind === 'connecting' && !before.closed;
+          if (opens && !neverClosed && before.kind !== 'disconnecting') expect(wantsOff).toBe(true);
+        }
+      }),
+      { seed: 8383, numRuns: 2000 },
+    );
+  });
+
+  test('becomes connected only when a packet came back through the tunnel of this try', () => {
+    const anyEvents = fc.array(fc.constantFrom(...(Object.keys(events) as EventName[])), { maxLength: 60 });
+
+    fc.assert(
+      fc.property(anyEvents, (names) => {
+        let state: ConnectionState = initialState;
+        let hasTunnel = false;
+        let proven = false;
+        for (const [i, name] of names.entries()) {
+          const before: ConnectionState = state;
+          const [after, effects] = transition(before, events[name], monoMs(i * 1000));
+          state = after;
+          if (hasTunnel && name === 'confirmed') proven = true;
+          if (effects.some((effect) => effect.kind === 'stop-tunnel')) hasTunnel = proven = false;
+          if (effects.some((effect) => effect.kind === 'start-tunnel')) hasTunnel = true;
+          if (after.kind === 'connected' && before.kind !== 'connected') expect(proven).toBe(true);
+        }
+      }),
+      { seed: 8383, numRuns: 2000 },
+    );
+  });
+});
