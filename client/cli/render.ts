@@ -19,6 +19,10 @@ export function renderStatus(status: Status): string {
   }
   if (status.interface !== undefined) rows.push(['interface', status.interface]);
   if (status.addresses.length > 0) rows.push(['addresses', status.addresses.join(', ')]);
+  if (status.dataplane !== undefined) {
+    const { suite, udp, tun, mtu } = status.dataplane;
+    rows.push(['data plane', `${suite}, udp ${udp}, tun ${tun}, mtu ${mtu}`]);
+  }
   const { rxBytes, txBytes } = status.traffic;
   rows.push(['traffic', `${formatBytes(rxBytes)} received, ${formatBytes(txBytes)} sent`]);
   const lines = [heading, sentence, '', ...table(rows)];

@@ -34,9 +34,9 @@ export function snapshot(parts: SnapshotParts): Status {
     since: parts.since,
     ...(edge === undefined ? {} : { edge: edgeStatus(edge, device, endpointsIn(state)) }),
     ...(state.kind === 'connected' && parts.verifiedAt !== undefined
-      ? { verified: { at: parts.verifiedAt } }
+      ? { verified: { at: parts.verifiedAt, ...handshake(device) } }
       : {}),
-    ...(device === undefined ? {} : { interface: parts.interfaceName }),
+    ...(device === undefined ? {} : { interface: parts.interfaceName, dataplane: device.dataplane }),
     addresses: (edge?.config.interface.addresses ?? []).map(withoutLength),
     traffic: traffic(device),
     health: healthOf(parts),
@@ -64,6 +64,12 @@ function edgeStatus(
     ...(endpoint === undefined ? {} : { endpoint: formatEndpoint(endpoint) }),
     transport: 'udp',
   };
+}
+
+/** How long the last handshake took that we began. */
+function handshake(device: DeviceStatus | undefined): { readonly handshakeMs?: number } {
+  const times = (device?.peers ?? []).flatMap((peer) => peer.handshakeMs ?? []);
+  return times.length === 0 ? {} : { handshakeMs: Math.min(...times) };
 }
 
 function traffic(device: DeviceStatus | undefined): TrafficStatus {

@@ -15,6 +15,8 @@ export interface Findings {
   readonly seenV6: string;
   readonly path: string;
   readonly connectMs: number;
+  /** From the first handshake message to its answer; undefined where the edge began. */
+  readonly handshakeMs: number | undefined;
   readonly roundTripMs: number;
   readonly downBps: number;
   readonly upBps: number;
@@ -89,6 +91,11 @@ export function proof(look: Look, found: Findings): string {
       'connecting',
       `${durationText(found.connectMs)}, keys agreed and proven by an answer through the tunnel`,
     ],
+    ...(found.handshakeMs === undefined
+      ? []
+      : ([
+          ['handshake', `${found.handshakeMs.toFixed(1)} ms from the first message to its answer`],
+        ] as const)),
     ['a round trip', `${found.roundTripMs.toFixed(1)} ms from you to the web server and back`],
     ['speed', `${rateText(found.downBps)} down, ${rateText(found.upBps)} up, on this machine alone`],
     ['path', `${found.path}: the edge's own way to the Internet`],

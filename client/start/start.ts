@@ -172,12 +172,12 @@ async function mustLoad(stage: Stage, url: string, expected: string): Promise<Pa
 
 type Counted = Pick<
   screen.Findings,
-  'sentBytes' | 'receivedBytes' | 'edgeReceivedBytes' | 'edgeSentBytes' | 'path'
+  'sentBytes' | 'receivedBytes' | 'edgeReceivedBytes' | 'edgeSentBytes' | 'path' | 'handshakeMs'
 >;
 
 /** Both ends are asked at the same moment, after the traffic. */
 async function count(stage: Stage): Promise<Counted> {
-  const [{ traffic }, edge] = await Promise.all([stage.status(), stage.edgeView()]);
+  const [{ traffic, verified }, edge] = await Promise.all([stage.status(), stage.edgeView()]);
   const device = edge.devices.find((one) => one.name === 'you');
   return {
     sentBytes: traffic.txBytes,
@@ -185,6 +185,7 @@ async function count(stage: Stage): Promise<Counted> {
     edgeReceivedBytes: device?.rxBytes ?? 0,
     edgeSentBytes: device?.txBytes ?? 0,
     path: device?.path ?? '',
+    handshakeMs: verified?.handshakeMs,
   };
 }
 

@@ -32,6 +32,11 @@ export class Deadlines<R extends string> {
     this.#at[this.#indexOf(reason)] = at;
   }
 
+  /** The same for `now + delayMs`. The sum never leaves: passed on it would be an object on the heap. */
+  setAfter(reason: R, now: MonoMs, delayMs: number): void {
+    this.#at[this.#indexOf(reason)] = now + delayMs;
+  }
+
   clear(reason: R): void {
     this.#at[this.#indexOf(reason)] = Infinity;
   }

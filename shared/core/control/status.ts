@@ -5,6 +5,7 @@
  */
 
 import { Type } from '@sinclair/typebox';
+import type { DataplaneStatus } from '../tunnel/config.ts';
 import { type HealthItem, healthItemShape } from './health.ts';
 import { type Shape, shapeOf } from './shape.ts';
 
@@ -56,6 +57,8 @@ export interface VerifiedStatus {
   /** When `connected` was earned last, RFC 3339. */
   readonly at: string;
   readonly rttMs?: number;
+  /** How long the last handshake took that we began. */
+  readonly handshakeMs?: number;
   readonly visibleAddress?: string;
 }
 
@@ -74,6 +77,8 @@ export interface Status {
   readonly verified?: VerifiedStatus;
   /** Name of the tunnel's network interface. */
   readonly interface?: string;
+  /** What carries the packets: crypto suite, offloads of both sides. */
+  readonly dataplane?: DataplaneStatus;
   /** Our addresses inside the tunnel, without prefix length. Empty where there is no edge. */
   readonly addresses: readonly string[];
   readonly traffic: TrafficStatus;
@@ -94,9 +99,17 @@ export const statusShape: Shape<Status> = shapeOf<Status>(
       Type.Object({ name: text, endpoint: Type.Optional(text), transport: Type.Literal('udp') }),
     ),
     verified: Type.Optional(
-      Type.Object({ at: text, rttMs: Type.Optional(Type.Number()), visibleAddress: Type.Optional(text) }),
+      Type.Object({
+        at: text,
+        rttMs: Type.Optional(Type.Number()),
+        handshakeMs: Type.Optional(Type.Number()),
+        visibleAddress: Type.Optional(text),
+      }),
     ),
     interface: Type.Optional(text),
+    dataplane: Type.Optional(
+      Type.Object({ suite: text, udp: text, tun: text, mtu: Type.Integer({ minimum: 0 }) }),
+    ),
     addresses: Type.Array(text),
     traffic: Type.Object({ rxBytes: count, txBytes: count }),
     health: Type.Array(healthItemShape),

@@ -43,7 +43,12 @@ export interface CryptoSuite {
   open(key: Uint8Array, counter: number, sealed: Uint8Array, additional: Uint8Array): Uint8Array | undefined;
   /** XChaCha20-Poly1305 with a 24-byte nonce, for cookies. */
   xseal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, additional: Uint8Array): Uint8Array;
-  xopen(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, additional: Uint8Array): Uint8Array | undefined;
+  xopen(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    sealed: Uint8Array,
+    additional: Uint8Array,
+  ): Uint8Array | undefined;
   /** Prepares a transport key. The array is copied. */
   transportKey(key: Uint8Array): TransportKey;
 }

@@ -38,9 +38,9 @@ export class Keypair {
     this.createdAt = parts.createdAt;
   }
 
-  /** Milliseconds since the session was derived. */
-  ageMs(now: MonoMs): number {
-    return now - this.createdAt;
+  /** Whether the session was derived `ageMs` or longer ago. */
+  isAged(ageMs: number, now: MonoMs): boolean {
+    return now - this.createdAt >= ageMs;
   }
 
   /** Forgets both keys. The session is not usable afterwards. */

@@ -65,6 +65,8 @@ export interface PeerStatus {
   readonly endpoint: Endpoint | undefined;
   /** Unix milliseconds of the last completed handshake, 0 = never. */
   readonly lastHandshakeMs: number;
+  /** From our last answered initiation to its response, milliseconds; absent where the peer began, or nobody did. */
+  readonly handshakeMs?: number;
   readonly rxBytes: number;
   readonly txBytes: number;
   readonly persistentKeepalive: number;

@@ -157,6 +157,7 @@ export class Configurator {
       presharedKey: peer.presharedKey.slice(),
       endpoint: readEndpoint(peer.endpoint, 0),
       lastHandshakeMs: peer.lastHandshakeUnixMs,
+      ...(peer.handshakeMs === undefined ? {} : { handshakeMs: peer.handshakeMs }),
       rxBytes: peer.rxBytes,
       txBytes: peer.txBytes,
       persistentKeepalive: Math.round(peer.persistentKeepaliveMs / secondMs),

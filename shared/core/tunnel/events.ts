@@ -1,13 +1,7 @@
 /** Facts that a device announces. They drive nothing inside the core. */
 
 export type TunnelEvent =
-  /** `roundTripMs`, of an initiator: from our initiation to its response. */
-  | {
-      readonly kind: 'established';
-      readonly publicKey: Uint8Array;
-      readonly role: 'initiator' | 'responder';
-      readonly roundTripMs?: number;
-    }
+  | { readonly kind: 'established'; readonly publicKey: Uint8Array; readonly role: 'initiator' | 'responder' }
   | { readonly kind: 'expired'; readonly publicKey: Uint8Array }
   | { readonly kind: 'roamed'; readonly publicKey: Uint8Array }
   | { readonly kind: 'gave-up'; readonly publicKey: Uint8Array }

@@ -167,12 +167,11 @@ export class Handshakes {
     this.#derive(peer, keys, now);
     this.established(peer, now);
     timers.received(peer, now);
-    const roundTripMs = now - (peer.lastInitiationAt ?? now);
+    peer.handshakeMs = now - (peer.lastInitiationAt ?? now);
     announce(this.#context, {
       kind: 'established',
       publicKey: peer.publicKey,
       role: 'initiator',
-      roundTripMs,
     });
     return peer;
   }

@@ -75,7 +75,8 @@ export class Inbound {
   ): DropReason | 'ok' {
     const { bytes } = batch;
     const offset = batch.offset[i]!;
-    const index = readTransportIndex(bytes, offset);
+    // Signed: the upper half of unsigned numbers would be a heap object for every run.
+    const index = readTransportIndex(bytes, offset) | 0;
     if (index !== this.#index || this.#entry === undefined) {
       const reason = this.#beginRun(index, now, out);
       if (reason !== 'ok') return reason;
@@ -149,7 +150,7 @@ export class Inbound {
     const entry = this.#context.indices.get(index);
     if (entry === undefined) return 'unknown-index';
     if (entry.keypair === undefined) return 'no-keypair';
-    if (entry.keypair.ageMs(now) >= this.#context.limits.rejectAfterTimeMs) return 'expired-keypair';
+    if (entry.keypair.isAged(this.#context.limits.rejectAfterTimeMs, now)) return 'expired-keypair';
     this.#entry = entry;
     this.#index = index;
     this.#address = -1;
@@ -171,7 +172,7 @@ export class Inbound {
     if (this.#promoted) this.#outbound.sendStaged(peer, now, out);
     // A session that dies before the next keepalive could tell: ask for a new one in time (§6.2).
     const lateMs = limits.rejectAfterTimeMs - limits.keepaliveTimeoutMs - limits.rekeyTimeoutMs;
-    if (!peer.rekeyedLate && keypair.isInitiator && keypair.ageMs(now) >= lateMs) {
+    if (!peer.rekeyedLate && keypair.isInitiator && keypair.isAged(lateMs, now)) {
       peer.rekeyedLate = true;
       this.#handshakes.initiate(peer, now, out);
     }

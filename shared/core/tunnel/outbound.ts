@@ -114,7 +114,7 @@ export class Outbound {
     const { timers, limits } = this.#context;
     timers.sent(peer, now);
     if (this.#sealedPlain > 0) timers.dataSent(peer, now);
-    const old = keypair.isInitiator && keypair.ageMs(now) >= limits.rekeyAfterTimeMs;
+    const old = keypair.isInitiator && keypair.isAged(limits.rekeyAfterTimeMs, now);
     if (old || keypair.sendCounter > limits.rekeyAfterMessages) this.#handshakes.initiate(peer, now, out);
   }
 
@@ -169,6 +169,6 @@ export class Outbound {
 function usable(keypair: Keypair | undefined, context: TunnelContext, now: MonoMs): Keypair | undefined {
   if (keypair === undefined) return undefined;
   const { rejectAfterTimeMs, rejectAfterMessages } = context.limits;
-  if (keypair.ageMs(now) >= rejectAfterTimeMs) return undefined;
+  if (keypair.isAged(rejectAfterTimeMs, now)) return undefined;
   return keypair.sendCounter < rejectAfterMessages ? keypair : undefined;
 }

@@ -25,13 +25,13 @@ export class PeerTimers {
   dataSent(peer: Peer, now: MonoMs): void {
     if (peer.timers.isSet('new-handshake')) return;
     const { keepaliveTimeoutMs, rekeyTimeoutMs } = this.#limits;
-    this.#set(peer, 'new-handshake', now + keepaliveTimeoutMs + rekeyTimeoutMs + this.#jitter());
+    this.#set(peer, 'new-handshake', now, keepaliveTimeoutMs + rekeyTimeoutMs + this.#jitter());
   }
 
   /** Data came from the peer: it must hear something within this time (§6.5). */
   dataReceived(peer: Peer, now: MonoMs): void {
     if (!peer.timers.isSet('keepalive')) {
-      this.#set(peer, 'keepalive', now + this.#limits.keepaliveTimeoutMs);
+      this.#set(peer, 'keepalive', now, this.#limits.keepaliveTimeoutMs);
     } else {
       peer.anotherKeepalive = true;
     }
@@ -51,7 +51,7 @@ export class PeerTimers {
 
   /** An initiation left: ask again after a while (§6.4). */
   initiated(peer: Peer, now: MonoMs): void {
-    this.#set(peer, 'retransmit-initiation', now + this.#limits.rekeyTimeoutMs + this.#jitter());
+    this.#set(peer, 'retransmit-initiation', now, this.#limits.rekeyTimeoutMs + this.#jitter());
   }
 
   /** Both sides have the session. */
@@ -63,7 +63,7 @@ export class PeerTimers {
 
   /** A session was derived: after three lifetimes without another one, everything is forgotten (§6.3). */
   derived(peer: Peer, now: MonoMs): void {
-    this.#set(peer, 'forget-keys', now + 3 * this.#limits.rejectAfterTimeMs);
+    this.#set(peer, 'forget-keys', now, 3 * this.#limits.rejectAfterTimeMs);
   }
 
   /** Gave up: forget the keys in time also where no session was ever derived. */
@@ -74,18 +74,18 @@ export class PeerTimers {
   /** Another packet came while a keepalive was due: one more after the usual time. */
   keepaliveAgain(peer: Peer, now: MonoMs): void {
     peer.anotherKeepalive = false;
-    this.#set(peer, 'keepalive', now + this.#limits.keepaliveTimeoutMs);
+    this.#set(peer, 'keepalive', now, this.#limits.keepaliveTimeoutMs);
   }
 
   /** The interval was set: the first one leaves at once. */
   persistNow(peer: Peer, now: MonoMs): void {
-    if (peer.persistentKeepaliveMs > 0) this.#set(peer, 'persistent-keepalive', now);
+    if (peer.persistentKeepaliveMs > 0) this.#set(peer, 'persistent-keepalive', now, 0);
     else peer.timers.clear('persistent-keepalive');
   }
 
   /** Packets wait and the peer can be reached now: ask for a session at once. */
   initiateNow(peer: Peer, now: MonoMs): void {
-    this.#set(peer, 'new-handshake', now);
+    this.#set(peer, 'new-handshake', now, 0);
   }
 
   /** Puts the peer back into the queue for its earliest deadline. */
@@ -96,12 +96,13 @@ export class PeerTimers {
   /** The next persistent keepalive, one interval from now, where the peer has one. */
   persist(peer: Peer, now: MonoMs): void {
     if (peer.persistentKeepaliveMs > 0)
-      this.#set(peer, 'persistent-keepalive', now + peer.persistentKeepaliveMs);
+      this.#set(peer, 'persistent-keepalive', now, peer.persistentKeepaliveMs);
   }
 
-  #set(peer: Peer, timer: PeerTimer, at: number): void {
-    peer.timers.set(timer, at as MonoMs);
-    this.#wakes.wake(peer, at);
+  /** Once per run of packets, which may be one packet: the sum is not handed on unless it must be. */
+  #set(peer: Peer, timer: PeerTimer, now: MonoMs, delayMs: number): void {
+    peer.timers.setAfter(timer, now, delayMs);
+    if (now + delayMs < peer.wakeAt) this.#wakes.wake(peer, now + delayMs);
   }
 
   #jitter(): number {

@@ -64,6 +64,8 @@ export class Peer {
 
   rxBytes = 0;
   txBytes = 0;
+  /** From our last answered initiation to its response, milliseconds. */
+  handshakeMs: number | undefined;
   /** Unix milliseconds, 0 = never. */
   lastHandshakeUnixMs = 0;
 

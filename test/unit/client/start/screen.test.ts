@@ -21,6 +21,7 @@ const found: Findings = {
   seenV6: '2001:db8:b::1',
   path: 'direct',
   connectMs: 412,
+  handshakeMs: 1.25,
   roundTripMs: 0.84,
   downBps: 1_530_000_000,
   upBps: 987_000_000,
