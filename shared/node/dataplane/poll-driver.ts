@@ -20,8 +20,8 @@ export interface PollDriverOptions {
   readonly libc: Libc;
   readonly memory: WorkerMemory;
   readonly clock: Clock;
-  /** Descriptors to sleep on; asked again before every sleep, since sockets come and go. */
-  readonly fds: () => readonly number[];
+  /** Whose descriptors to sleep on; asked again before every sleep, since sockets come and go. */
+  readonly ports: readonly { readonly pollFds: readonly number[] }[];
   readonly eventFd: number;
   /** Handles the messages that wait. Returns false when the driver shall end. */
   readonly takeMessages: () => boolean;
@@ -32,7 +32,7 @@ const maxFds = 16;
 
 /** Runs until told to stop ('stopped') or the interface is gone ('gone'). */
 export function drivePoll(options: PollDriverOptions): 'stopped' | 'gone' {
-  const { loop, libc, memory, clock, eventFd, takeMessages } = options;
+  const { loop, libc, memory, clock, ports, eventFd, takeMessages } = options;
   const fdsAt = memory.alloc(maxFds * pollfd.size, 8);
   const counterAt = memory.alloc(8, 8);
   for (;;) {
@@ -48,9 +48,13 @@ export function drivePoll(options: PollDriverOptions): 'stopped' | 'gone' {
 
   /** Sleeps until something happens. Returns true where the eventfd woke it. */
   function sleep(): boolean {
-    const fds = options.fds();
-    const count = Math.min(fds.length, maxFds - 1);
-    for (let i = 0; i < count; i++) putPollfd(memory, fdsAt + i * pollfd.size, fds[i]!);
+    let count = 0;
+    for (let p = 0; p < ports.length; p++) {
+      const fds = ports[p]!.pollFds;
+      for (let i = 0; i < fds.length && count < maxFds - 1; i++) {
+        putPollfd(memory, fdsAt + count++ * pollfd.size, fds[i]!);
+      }
+    }
     const eventAt = fdsAt + count * pollfd.size;
     putPollfd(memory, eventAt, eventFd);
     const wait = loop.nextTimeoutAt() - clock.now();

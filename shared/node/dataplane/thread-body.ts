@@ -95,7 +95,7 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
       libc,
       memory,
       clock,
-      fds: () => [...tun.pollFds, ...udp.pollFds],
+      ports: [tun, udp],
       eventFd: start.eventFd,
       takeMessages: () => {
         if (Atomics.load(start.stopFlag, 0) !== 0) return false;
@@ -110,6 +110,7 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
     udp.close();
     tun.close();
     device.wipe();
+    memory.close();
   }
 
   /** Answers one message. Returns false for `stop`. */
