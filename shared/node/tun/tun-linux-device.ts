@@ -91,6 +91,19 @@ export function setInterfaceMtu(context: DeviceContext, socket: number, name: st
   });
 }
 
+/** Sets how many packets may wait for us. False where the system refuses. */
+export function setQueueLength(
+  context: DeviceContext,
+  socket: number,
+  name: string,
+  packets: number,
+): boolean {
+  const { libc, memory, scratch } = context;
+  putName(context, name);
+  memory.view.setInt32(scratch + abi.ifreq.value, packets, true);
+  return libc.ioctl(socket, abi.SIOCSIFTXQLEN, memory.base + scratch) === 0;
+}
+
 /** 0, or the errno. */
 function attach(context: DeviceContext, fd: number, name: string, extraFlags: number): number {
   const { libc, memory, scratch } = context;
