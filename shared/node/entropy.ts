@@ -20,7 +20,8 @@ export function systemEntropy(): Entropy {
         used = 0;
       }
       const end = used + bytes.length;
-      bytes.set(pool.subarray(used, end));
+      // By hand: a view of the pool would be an object for every draw, and timers draw while packets move.
+      for (let i = 0; i < bytes.length; i++) bytes[i] = pool[used + i]!;
       // What was handed out may be a key: it must not stay behind in the pool.
       pool.fill(0, used, end);
       used = end;

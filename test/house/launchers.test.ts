@@ -148,7 +148,7 @@ describe('the choice of node', () => {
       path: `${path}:/usr/bin:/bin`,
     });
 
-    expect(result.stdout).toBe(`ran ${bare}/client/main.ts x\n`);
+    expect(result.stdout).toBe(`ran --max-semi-space-size=1 ${bare}/client/main.ts x\n`);
   });
 
   test.each(['v20.20.2', 'v8.1.0', 'nonsense', "''"])('refuses %s with the remedy', (version) => {

@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
+import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 
 export type Verdict =
   | { readonly ok: true }
@@ -15,6 +16,8 @@ export interface Needs {
   /** Root, network namespaces and /dev/net/tun. */
   readonly namespaces?: boolean;
   readonly tools?: readonly string[];
+  /** Native calls. */
+  readonly ffi?: boolean;
   /** The kernel's own WireGuard. */
   readonly kernelWireGuard?: boolean;
 }
@@ -51,6 +54,11 @@ export function requireTools(...names: string[]): Verdict {
   };
 }
 
+function requireFfi(): Verdict {
+  const ffi = ffiAvailable();
+  return ffi.ok ? here : { ok: false, reason: ffi.reason, enable: 'Linux with glibc, npm install' };
+}
+
 let namespaces: Verdict | undefined;
 
 /** Tries it once per process: makes a network namespace and takes it away again. */
@@ -75,6 +83,7 @@ export function checkNeeds(needs: Needs): Verdict {
   return firstMissing([
     needs.root ? requireRoot() : here,
     needs.tools ? requireTools(...needs.tools) : here,
+    needs.ffi ? requireFfi() : here,
     needs.namespaces ? requireNamespaces() : here,
     needs.kernelWireGuard ? requireKernelWireGuard() : here,
   ]);

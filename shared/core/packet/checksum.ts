@@ -15,6 +15,9 @@ const twoToMinus32 = 1 / 0x1_0000_0000;
 let viewed: Uint8Array = new Uint8Array(0);
 let view: DataView = new DataView(viewed.buffer);
 
+/** How the sum of a long range is computed; a faster one than `sumRange` gives the same numbers. */
+export type RangeSum = (bytes: Uint8Array, offset: number, length: number) => number;
+
 /** Sum of `length` bytes at any `offset`, odd ones too. An odd last byte counts as if a zero followed. */
 export function sumRange(bytes: Uint8Array, offset: number, length: number): number {
   assert(offset + length <= bytes.length && length <= maxRange, 'the range lies inside the memory');

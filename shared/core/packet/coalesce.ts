@@ -6,6 +6,7 @@
 
 import { assert } from '../base/assert.ts';
 import type { PacketBatch } from './batch.ts';
+import { type RangeSum, sumRange } from './checksum.ts';
 import { flowHash, sameFlow } from './flow.ts';
 import {
   checksumsOk,
@@ -39,6 +40,8 @@ export interface CoalescerOptions {
   readonly tcp6: boolean;
   readonly udp4: boolean;
   readonly udp6: boolean;
+  /** Default: the one in plain TypeScript. */
+  readonly rangeSum?: RangeSum;
 }
 
 const none = -1;
@@ -56,6 +59,7 @@ export class Coalescer {
 
   readonly #capacity: number;
   readonly #enabled: readonly boolean[];
+  readonly #rangeSum: RangeSum;
   // By packet: the next one of its group.
   readonly #next: Int32Array;
   // By group, while planning.
@@ -83,6 +87,7 @@ export class Coalescer {
     this.sliceOffset = new Uint32Array(capacity);
     this.sliceLength = new Uint32Array(capacity);
     this.#enabled = enabledByClass(options);
+    this.#rangeSum = options.rangeSum ?? sumRange;
     this.#next = new Int32Array(capacity);
     this.#first = new Int32Array(capacity);
     this.#last = new Int32Array(capacity);
@@ -160,9 +165,10 @@ export class Coalescer {
     const payload = length - headers;
     if (payload > this.#gsoSize[group]! || total + payload > maxSuperLength(flow)) return false;
     if (!continues(bytes, firstOffset, offset, flow, packets, total - headers)) return false;
-    if (!checksumsOk(bytes, offset, length, flow)) return false;
+    if (!checksumsOk(bytes, offset, length, flow, this.#rangeSum)) return false;
     if (this.#verified[group] === 0) {
-      if (!checksumsOk(bytes, firstOffset, batch.length[first]!, flow)) return false;
+      const firstLength = batch.length[first]!;
+      if (!checksumsOk(bytes, firstOffset, firstLength, flow, this.#rangeSum)) return false;
       this.#verified[group] = 1;
     }
     this.#next[this.#last[group]!] = i;

@@ -5,7 +5,7 @@
 
 import type { Verdict } from '../base/drop.ts';
 import { headroom, type PacketBatch, tailroom } from './batch.ts';
-import { foldSum, pseudoSum4, pseudoSum6, sumRange, writeU16 } from './checksum.ts';
+import { foldSum, pseudoSum4, pseudoSum6, type RangeSum, sumRange, writeU16 } from './checksum.ts';
 import { findTransport, ipTotalLength, ipVersion } from './ip.ts';
 import { fillIpv4Checksum, ipv4Id, ipv4IsFragment, setIpv4Id, setIpv4TotalLength } from './ipv4.ts';
 import { setIpv6TotalLength } from './ipv6.ts';
@@ -52,13 +52,14 @@ export function segment(
   source: Uint8Array,
   headerOffset: number,
   length: number,
+  rangeSum: RangeSum = sumRange,
 ): Verdict {
   const packet = headerOffset + virtioHeaderSize;
   if (headerOffset < 0 || length < 1 || length > maxPacketSize || packet + length > source.length) {
     return 'malformed-packet';
   }
   const type = virtioGsoType(source, headerOffset);
-  if (type === gsoNone) return copyOne(batch, source, headerOffset, length);
+  if (type === gsoNone) return copyOne(batch, source, headerOffset, length, rangeSum);
   const headers = superHeaders(source, headerOffset, length);
   if (headers === 0) return 'malformed-packet';
   const size = virtioGsoSize(source, headerOffset);
@@ -66,6 +67,7 @@ export function segment(
   const count = Math.max(1, Math.ceil(payload / size));
   if (!hasRoom(batch, count, headers + Math.min(size, payload))) return 'batch-full';
   const at = virtioChecksumStart(source, headerOffset);
+  const protocol = type === gsoUdp ? protocolUdp : protocolTcp;
   for (let i = 0; i < count; i++) {
     const start = i * size;
     const end = Math.min(payload, start + size);
@@ -75,14 +77,20 @@ export function segment(
     if (type === gsoUdp) finishUdp(batch.bytes, to, at, headers + end - start);
     else finishTcp(batch.bytes, to + at, start, end === payload);
     finishIp(batch.bytes, to, headers + end - start, i);
-    fillTransport(batch.bytes, to, at, headers + end - start, type === gsoUdp ? protocolUdp : protocolTcp);
+    fillTransport(batch.bytes, to, at, headers + end - start, protocol, rangeSum);
     batch.push(to, headers + end - start);
   }
   return 'ok';
 }
 
 /** A packet that is no super-packet; its checksum may still be unfinished. */
-function copyOne(batch: PacketBatch, source: Uint8Array, headerOffset: number, length: number): Verdict {
+function copyOne(
+  batch: PacketBatch,
+  source: Uint8Array,
+  headerOffset: number,
+  length: number,
+  rangeSum: RangeSum,
+): Verdict {
   const start = virtioChecksumStart(source, headerOffset);
   const field = start + virtioChecksumOffset(source, headerOffset);
   const unfinished = (virtioFlags(source, headerOffset) & needsChecksum) !== 0;
@@ -92,7 +100,7 @@ function copyOne(batch: PacketBatch, source: Uint8Array, headerOffset: number, l
   const to = batch.reserve(length);
   copyBytes(bytes, to, source, headerOffset + virtioHeaderSize, length);
   // The field holds the pseudo-header sum, so that the sum over everything is already the whole one.
-  if (unfinished) writeChecksum(bytes, to + field, sumRange(bytes, to + start, length - start));
+  if (unfinished) writeChecksum(bytes, to + field, rangeSum(bytes, to + start, length - start));
   batch.push(to, length);
   return 'ok';
 }
@@ -168,6 +176,7 @@ function fillTransport(
   at: number,
   length: number,
   protocol: number,
+  rangeSum: RangeSum,
 ): void {
   const size = length - at;
   const field = offset + at + (protocol === protocolUdp ? udpChecksumAt : tcpChecksumAt);
@@ -176,7 +185,7 @@ function fillTransport(
   const pseudo = version4
     ? pseudoSum4(bytes, offset, protocol, size)
     : pseudoSum6(bytes, offset, protocol, size);
-  writeChecksum(bytes, field, foldSum(pseudo + sumRange(bytes, offset + at, size)));
+  writeChecksum(bytes, field, foldSum(pseudo + rangeSum(bytes, offset + at, size)));
 }
 
 /** 0 would mean "no checksum" for UDP; its twin means the same for all others. */

@@ -1,23 +1,32 @@
 /**
- * Chooses the crypto suite of a worker: each candidate must pass the known answers and is then
- * timed on packets of worker memory; the fastest wins. Runs once at start.
+ * Chooses the crypto suite of a worker: OpenSSL through FFI and the WebAssembly kernel together, each
+ * for the packet sizes where it is measured to be faster; the kernel alone where there is no FFI;
+ * the portable suite where there is neither. Whatever is chosen has given the known answers. Runs
+ * once at start and takes about 40 ms.
  */
 
 import type { Log } from '../../core/base/ports.ts';
 import { selfTest, selfTestBytes } from '../../core/crypto/known-answer.ts';
 import { portableSuite } from '../../core/crypto/portable.ts';
-import { type CryptoSuite, keySize, tagSize } from '../../core/crypto/suite.ts';
+import type { CryptoSuite } from '../../core/crypto/suite.ts';
 import type { WorkerMemory } from '../ffi/memory.ts';
 import { opensslAvailable } from '../ffi/openssl.ts';
+import { loadKernel } from '../kernel/kernel.ts';
+import { combinedSuite } from './combined.ts';
+import { type CrossoverOptions, measureCrossover } from './crossover.ts';
 import { evpSuite } from './evp.ts';
+import { simdSuite } from './simd.ts';
+
+const preferences = ['auto', 'portable', 'openssl', 'wasm'] as const;
 
 /** What a person can ask for, by option or by the environment variable CULVERT_CRYPTO. */
-export type SuitePreference = 'portable' | 'openssl';
+export type SuitePreference = (typeof preferences)[number];
 
 export interface ChooseOptions {
+  /** Takes about 150 KiB. */
   readonly memory: WorkerMemory;
   readonly log: Log;
-  /** Default: CULVERT_CRYPTO, else the fastest. */
+  /** Default: CULVERT_CRYPTO, else 'auto'. What cannot be had is replaced by the portable suite. */
   readonly prefer?: SuitePreference;
 }
 
@@ -27,11 +36,12 @@ export interface SuiteChoice {
   readonly reason: string;
 }
 
-const sampleBytes = 1420;
-const sampleRounds = 40;
-
 /** The suite to use; the log says which and why. Throws only where even the portable suite is wrong. */
 export function chooseSuite(options: ChooseOptions): CryptoSuite {
+  const asked = process.env['CULVERT_CRYPTO'];
+  if (asked !== undefined && preferenceOf(asked) === undefined) {
+    options.log.warn('CULVERT_CRYPTO is not understood', { known: preferences.join(', ') });
+  }
   const { suite, reason } = explainSuite(options);
   options.log.info('crypto suite chosen', { suite: suite.name, reason });
   return suite;
@@ -40,51 +50,66 @@ export function chooseSuite(options: ChooseOptions): CryptoSuite {
 /** The same with its reason, silently. */
 export function explainSuite(options: ChooseOptions): SuiteChoice {
   const { memory } = options;
-  const prefer = options.prefer ?? preferenceOf(process.env['CULVERT_CRYPTO']);
+  const prefer = options.prefer ?? preferenceOf(process.env['CULVERT_CRYPTO']) ?? 'auto';
   if (prefer === 'portable') return usePortable('asked for');
-  const openssl = tryOpenssl(memory);
-  if (typeof openssl === 'string') return usePortable(openssl);
-  if (prefer === 'openssl') return { suite: openssl, reason: 'asked for' };
-  const sample = memory.alloc(sampleBytes + tagSize);
-  const fastNs = measure(openssl, memory, sample);
-  const portableNs = measure(portableSuite, memory, sample);
-  const figures = `openssl-ffi ${fastNs} ns, portable ${portableNs} ns for ${sampleBytes} bytes`;
-  return fastNs <= portableNs ? { suite: openssl, reason: figures } : usePortable(figures);
+  const faults: string[] = [];
+  const attempt = <T>(make: () => T): T | undefined => {
+    try {
+      return make();
+    } catch (error) {
+      faults.push(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  };
+  const at = memory.alloc(selfTestBytes, 64);
+  const openssl = prefer === 'wasm' ? undefined : attempt(() => makeOpenssl(memory));
+  const wasm = prefer === 'openssl' ? undefined : attempt(() => makeWasm(memory));
+  const asked = prefer === 'auto' ? '' : 'asked for';
+  // The best first; one that gives a wrong answer makes way for the next.
+  const makers = [
+    () => (openssl && wasm ? combine({ large: openssl, small: wasm, memory, at }) : undefined),
+    () => (openssl ? { suite: openssl, reason: asked || faults.join('; ') } : undefined),
+    () => (wasm ? { suite: wasm, reason: asked || faults.join('; ') } : undefined),
+  ];
+  for (const make of makers) {
+    const choice = attempt(() => proven(make(), memory.bytes.subarray(at, at + selfTestBytes)));
+    if (choice !== undefined) return choice;
+  }
+  return usePortable(faults.join('; '));
+}
+
+/** The choice after its self-test. Throws where it fails. */
+function proven(choice: SuiteChoice | undefined, sample: Uint8Array): SuiteChoice | undefined {
+  if (choice === undefined) return undefined;
+  const wrong = selfTest(choice.suite, sample);
+  if (wrong !== undefined) throw new Error(`${choice.suite.name} failed its self-test: ${wrong}`);
+  return choice;
 }
 
 function usePortable(reason: string): SuiteChoice {
-  const wrong = selfTest(portableSuite);
-  if (wrong !== undefined) throw new Error(`the portable crypto suite is wrong: ${wrong}`);
-  return { suite: portableSuite, reason };
+  return proven({ suite: portableSuite, reason }, new Uint8Array(selfTestBytes)) as SuiteChoice;
 }
 
-/** The suite, or why there is none. */
-function tryOpenssl(memory: WorkerMemory): CryptoSuite | string {
+function makeOpenssl(memory: WorkerMemory): CryptoSuite {
   const openssl = opensslAvailable();
-  if (!openssl.ok) return openssl.reason;
-  if (memory.base === 0) return 'the worker memory has no address';
-  try {
-    const suite = evpSuite({ openssl: openssl.openssl, memory, portable: portableSuite });
-    const sample = memory.alloc(selfTestBytes);
-    const wrong = selfTest(suite, memory.bytes.subarray(sample, sample + selfTestBytes));
-    return wrong === undefined ? suite : `openssl-ffi failed its self-test: ${wrong}`;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
+  if (!openssl.ok) throw new Error(openssl.reason);
+  if (memory.base === 0) throw new Error('the worker memory has no address');
+  return evpSuite({ openssl: openssl.openssl, memory, portable: portableSuite });
 }
 
-/** Nanoseconds to seal a full packet. */
-function measure(suite: CryptoSuite, memory: WorkerMemory, at: number): number {
-  const key = suite.transportKey(new Uint8Array(keySize));
-  // The first rounds compile; only the second half counts.
-  for (let i = 0; i < sampleRounds; i++) key.seal(memory.bytes, at, sampleBytes, i);
-  const start = process.hrtime.bigint();
-  for (let i = 0; i < sampleRounds; i++) key.seal(memory.bytes, at, sampleBytes, sampleRounds + i);
-  const elapsed = Number(process.hrtime.bigint() - start);
-  key.wipe();
-  return Math.round(elapsed / sampleRounds);
+function makeWasm(memory: WorkerMemory): CryptoSuite {
+  const loaded = loadKernel(memory.wasm);
+  if (!loaded.ok) throw new Error(loaded.reason);
+  return simdSuite({ kernel: loaded.kernel, memory, portable: portableSuite });
+}
+
+/** Both, each where it is faster. */
+function combine(options: CrossoverOptions): SuiteChoice {
+  const { fromBytes, figures: reason } = measureCrossover(options);
+  const { large, small } = options;
+  return { suite: fromBytes === 0 ? large : combinedSuite({ large, small, fromBytes }), reason };
 }
 
 function preferenceOf(text: string | undefined): SuitePreference | undefined {
-  return text === 'portable' || text === 'openssl' ? text : undefined;
+  return preferences.find((known) => known === text);
 }

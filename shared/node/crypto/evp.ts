@@ -81,6 +81,7 @@ export function evpSuite(options: EvpSuiteOptions): CryptoSuite {
 }
 
 class EvpTransportKey implements TransportKey {
+  readonly #context: Context;
   readonly #openssl: OpenSsl;
   readonly #memory: WorkerMemory;
   readonly #bytes: Uint8Array;
@@ -89,12 +90,17 @@ class EvpTransportKey implements TransportKey {
   readonly #ivWords: number;
   readonly #outLength: Pointer;
   readonly #staging: number;
-  #sealing: Pointer;
-  #opening: Pointer;
+  /** With a buffer of its own, which no garbage collection moves and leaves a copy of. */
+  readonly #key = new Uint8Array(new ArrayBuffer(keySize));
+  #wiped = false;
+  // Made when first needed: a key is used in one direction only, and about 1 KiB each.
+  #sealing: Pointer = 0;
+  #opening: Pointer = 0;
 
   constructor(context: Context, key: Uint8Array) {
     assert(key.length === keySize, 'a transport key has 32 bytes');
-    const { openssl, memory, places, cipher } = context;
+    const { openssl, memory, places } = context;
+    this.#context = context;
     this.#openssl = openssl;
     this.#memory = memory;
     this.#bytes = memory.bytes;
@@ -103,23 +109,12 @@ class EvpTransportKey implements TransportKey {
     this.#ivWords = places.iv >>> 2;
     this.#outLength = memory.base + places.outLength;
     this.#staging = places.staging;
-    this.#sealing = openssl.cipherContextNew();
-    this.#opening = openssl.cipherContextNew();
-    memory.bytes.set(key, places.key);
-    const at = memory.base + places.key;
-    const ready =
-      this.#sealing !== 0 &&
-      this.#opening !== 0 &&
-      openssl.encryptInit(this.#sealing, cipher, at, 0, 0) === 1 &&
-      openssl.decryptInit(this.#opening, cipher, at, 0, 0) === 1;
-    memory.bytes.fill(0, places.key, places.key + keySize);
-    if (ready) return;
-    this.wipe();
-    throw new Error('OpenSSL refused a transport key');
+    this.#key.set(key);
   }
 
   seal(bytes: Uint8Array, offset: number, length: number, counter: number): void {
-    assert(this.#sealing !== 0, 'the key is not wiped');
+    assert(!this.#wiped, 'the key is not wiped');
+    if (this.#sealing === 0) this.#sealing = this.#makeContext(this.#openssl.encryptInit);
     assert(
       offset >= 0 && length >= 0 && offset + length + tagSize <= bytes.length,
       'the packet lies inside the memory',
@@ -135,7 +130,8 @@ class EvpTransportKey implements TransportKey {
   }
 
   open(bytes: Uint8Array, offset: number, length: number, counter: number): boolean {
-    assert(this.#opening !== 0, 'the key is not wiped');
+    assert(!this.#wiped, 'the key is not wiped');
+    if (this.#opening === 0) this.#opening = this.#makeContext(this.#openssl.decryptInit);
     assert(
       offset >= 0 && length >= 0 && offset + length + tagSize <= bytes.length,
       'the packet lies inside the memory',
@@ -149,11 +145,24 @@ class EvpTransportKey implements TransportKey {
   }
 
   wipe(): void {
+    this.#wiped = true;
+    this.#key.fill(0);
     // Freeing a context also clears the key in it.
     if (this.#sealing !== 0) this.#openssl.cipherContextFree(this.#sealing);
     if (this.#opening !== 0) this.#openssl.cipherContextFree(this.#opening);
     this.#sealing = 0;
     this.#opening = 0;
+  }
+
+  #makeContext(init: OpenSsl['encryptInit']): Pointer {
+    const { memory, places, cipher } = this.#context;
+    const made = this.#openssl.cipherContextNew();
+    memory.bytes.set(this.#key, places.key);
+    const ready = made !== 0 && init(made, cipher, memory.base + places.key, 0, 0) === 1;
+    memory.bytes.fill(0, places.key, places.key + keySize);
+    if (ready) return made;
+    if (made !== 0) this.#openssl.cipherContextFree(made);
+    throw new Error('OpenSSL refused a transport key');
   }
 
   /** The address of a byte that lies in the worker memory, else 0. */

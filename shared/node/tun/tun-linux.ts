@@ -6,6 +6,7 @@
 import { assert } from '../../core/base/assert.ts';
 import type { Log } from '../../core/base/ports.ts';
 import type { PacketBatch } from '../../core/packet/batch.ts';
+import type { RangeSum } from '../../core/packet/checksum.ts';
 import { Coalescer } from '../../core/packet/coalesce.ts';
 import { segment } from '../../core/packet/segment.ts';
 import { clearVirtioHeader, virtioHeaderSize } from '../../core/packet/virtio-header.ts';
@@ -13,7 +14,9 @@ import { errno } from '../ffi/errno.ts';
 import type { Libc } from '../ffi/libc.ts';
 import type { WorkerMemory } from '../ffi/memory.ts';
 import * as abi from '../ffi/structs.ts';
+import { fastRangeSum } from '../kernel/range-sum.ts';
 import type { TunPort } from './port.ts';
+import { queueLengthFor } from './queue-length.ts';
 import {
   askInterface,
   type DeviceContext,
@@ -21,6 +24,7 @@ import {
   openDevice,
   setInterfaceMtu,
   setPersistent,
+  setQueueLength,
   type TunDevice,
 } from './tun-linux-device.ts';
 
@@ -70,9 +74,15 @@ export class TunLinux implements TunPort {
   readonly #staging: number;
   readonly #vectors: number;
   readonly #coalescer: Coalescer;
+  readonly #rangeSum: RangeSum;
   #name: string;
   #mtu = 0;
   #pollFds: readonly number[];
+  // Since the queue's length was looked at last.
+  #reads = 0;
+  #readBytes = 0;
+  /** The length that we set; undefined = somebody else's choice stands. */
+  #queueLength: number | undefined;
   /** Length of the packet in the staging area that did not fit the last batch, header included; 0 = none. */
   #pending = 0;
   #closed = false;
@@ -92,11 +102,14 @@ export class TunLinux implements TunPort {
     this.#pollFds = [fd];
     const tcp = offload === 'tso' || offload === 'uso';
     const udp = offload === 'uso';
-    this.#coalescer = new Coalescer({ capacity, tcp4: tcp, tcp6: tcp, udp4: udp, udp6: udp });
+    const rangeSum = fastRangeSum(memory);
+    this.#rangeSum = rangeSum;
+    this.#coalescer = new Coalescer({ capacity, tcp4: tcp, tcp6: tcp, udp4: udp, udp6: udp, rangeSum });
     try {
       if (options.persist === true) setPersistent(this.#context, fd, true);
       if (options.mtu !== undefined) setInterfaceMtu(this.#context, this.#socket, this.#name, options.mtu);
       this.refreshMtu();
+      this.#queueLength = askInterface(this.#context, this.#socket, abi.SIOCGIFTXQLEN, this.#name);
       options.log.debug('interface opened', { name: this.#name, offload, mtu: this.#mtu });
     } catch (error) {
       this.close();
@@ -133,6 +146,7 @@ export class TunLinux implements TunPort {
     this.#name = name;
     const mtu = askInterface(this.#context, this.#socket, abi.SIOCGIFMTU, name);
     if (mtu !== undefined) this.#mtu = mtu;
+    this.#tuneQueue();
     return true;
   }
 
@@ -159,6 +173,8 @@ export class TunLinux implements TunPort {
           break;
         }
         this.#pending = length + header;
+        this.#reads++;
+        this.#readBytes += length;
       }
       if (!this.#takePending(batch)) break;
     }
@@ -200,12 +216,28 @@ export class TunLinux implements TunPort {
     libc.close(this.#device.fd);
   }
 
+  /** Keeps about the same number of bytes waiting, whatever the packets are; leaves a length that others set. */
+  #tuneQueue(): void {
+    const reads = this.#reads;
+    const bytes = this.#readBytes;
+    const current = this.#queueLength;
+    this.#reads = 0;
+    this.#readBytes = 0;
+    if (reads === 0 || current === undefined) return;
+    const wanted = queueLengthFor(bytes, reads, current);
+    if (wanted === undefined) return;
+    const actual = askInterface(this.#context, this.#socket, abi.SIOCGIFTXQLEN, this.#name);
+    const ours = actual === current;
+    this.#queueLength =
+      ours && setQueueLength(this.#context, this.#socket, this.#name, wanted) ? wanted : undefined;
+  }
+
   /** Moves the packet in the staging area into the batch. False where it has to wait for the next one. */
   #takePending(batch: PacketBatch): boolean {
     const { bytes } = this.#context.memory;
     const length = this.#pending - virtioHeaderSize;
     if (this.#device.offload === 'none') clearVirtioHeader(bytes, this.#staging);
-    const verdict = segment(batch, bytes, this.#staging, length);
+    const verdict = segment(batch, bytes, this.#staging, length, this.#rangeSum);
     if (verdict === 'batch-full' && batch.count > 0) return false;
     if (verdict !== 'ok') this.readDrops++;
     this.#pending = 0;

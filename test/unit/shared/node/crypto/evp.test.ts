@@ -3,12 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { AssertionError } from '../../../../../shared/core/base/assert.ts';
 import { selfTest, selfTestBytes } from '../../../../../shared/core/crypto/known-answer.ts';
 import { portableSuite } from '../../../../../shared/core/crypto/portable.ts';
-import { chooseSuite, explainSuite } from '../../../../../shared/node/crypto/choose.ts';
 import { evpSuite } from '../../../../../shared/node/crypto/evp.ts';
 import { ffiAvailable } from '../../../../../shared/node/ffi/libc.ts';
 import { WorkerMemory } from '../../../../../shared/node/ffi/memory.ts';
 import { opensslAvailable } from '../../../../../shared/node/ffi/openssl.ts';
-import { silentLog } from '../../../../../shared/node/log.ts';
 import { cryptoSuiteContract } from '../../../../contract/crypto-suite.ts';
 
 const ffi = ffiAvailable();
@@ -126,35 +124,4 @@ describe.runIf(ffi.ok && openssl.ok)('the suite on OpenSSL', () => {
 
     expect(Buffer.from(memory.bytes.buffer).indexOf(key)).toBe(-1);
   });
-});
-
-describe('the choice of a suite', () => {
-  const log = silentLog;
-
-  test('without FFI it is the portable one', () => {
-    const memory = new WorkerMemory(1024 * 1024, undefined);
-
-    expect(chooseSuite({ memory, log }).name).toBe('portable');
-  });
-
-  test('a person can force the portable one', () => {
-    const memory = new WorkerMemory(1024 * 1024, ffi.ok ? ffi.libc : undefined);
-
-    const choice = explainSuite({ memory, log, prefer: 'portable' });
-
-    expect(choice).toMatchObject({ suite: { name: 'portable' }, reason: 'asked for' });
-  });
-
-  test.runIf(ffi.ok && openssl.ok)(
-    'with FFI it is OpenSSL, by measurement or by wish, and the reason has figures',
-    () => {
-      const memory = new WorkerMemory(1024 * 1024, ffi.ok ? ffi.libc : undefined);
-
-      expect(explainSuite({ memory, log, prefer: 'openssl' }).suite.name).toBe('openssl-ffi');
-      expect(explainSuite({ memory, log })).toMatchObject({
-        suite: { name: 'openssl-ffi' },
-        reason: expect.stringMatching(/^openssl-ffi \d+ ns, portable \d+ ns/),
-      });
-    },
-  );
 });

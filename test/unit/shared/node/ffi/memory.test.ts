@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { AssertionError } from '../../../../../shared/core/base/assert.ts';
 import { errno, errnoName } from '../../../../../shared/node/ffi/errno.ts';
 import { ffiAvailable, type Libc } from '../../../../../shared/node/ffi/libc.ts';
+import { EFD_NONBLOCK, MAP_FIXED } from '../../../../../shared/node/ffi/structs.ts';
 import { maxMemoryBytes, WorkerMemory } from '../../../../../shared/node/ffi/memory.ts';
 
 /** A memory at an address that takes more than 32 bits, close to where the lower half overflows. */
-const highAddress = { addressOf: () => 0x7fff_ffff_f000 } as unknown as Libc;
+const highAddress = { addressOf: () => 0x7fff_ffff_f000, memfdCreate: () => -1 } as unknown as Libc;
 
 describe('WorkerMemory', () => {
   test('hands out aligned room that never overlaps and never begins at 0', () => {
@@ -52,6 +53,55 @@ describe('WorkerMemory', () => {
 
     ffi.libc.close(fd);
     expect(memory.bytes[at]).toBe(7);
+  });
+
+  test.runIf(ffi.ok)('its address is below 2 GiB, one of its own each, until it is closed', () => {
+    if (!ffi.ok) return;
+    const first = new WorkerMemory(65_536, ffi.libc);
+    const second = new WorkerMemory(65_536, ffi.libc);
+    const fd = ffi.libc.eventfd(1, EFD_NONBLOCK);
+    const reads = (memory: WorkerMemory): boolean => ffi.libc.read(fd, memory.base + 64, 8) === 8;
+
+    expect(Math.max(first.base, second.base) + 65_536).toBeLessThan(2 ** 31);
+    expect(reads(first)).toBe(true);
+    expect([first.bytes[64], second.bytes[64]]).toEqual([1, 0]);
+
+    first.close();
+    first.close();
+    const nudge = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
+    ffi.libc.writeBytes(fd, nudge);
+
+    expect(reads(first)).toBe(false);
+    expect(ffi.libc.errno()).toBe(errno.EFAULT);
+    ffi.libc.writeBytes(fd, nudge);
+    expect(reads(second)).toBe(true);
+    // What was in it is still there for us.
+    expect(first.bytes[64]).toBe(1);
+    ffi.libc.close(fd);
+  });
+
+  test.runIf(ffi.ok)('works at its high address where the system gives no low one', () => {
+    if (!ffi.ok) return;
+    const { libc } = ffi;
+    const refusals: readonly Partial<Libc>[] = [
+      { memfdCreate: () => -1 },
+      { ftruncate: () => -1 },
+      { mmap: () => -1 },
+      // The low one is there, but it cannot be put in the place of the first.
+      {
+        mmap: (place, protection, flags, fd) =>
+          flags & MAP_FIXED ? -1 : libc.mmap(place, protection, flags, fd),
+      },
+    ];
+    for (const refusal of refusals) {
+      const memory = new WorkerMemory(65_536, { ...libc, ...refusal });
+      const fd = libc.eventfd(9, 0);
+
+      expect(memory.base).toBeGreaterThan(2 ** 31);
+      expect(libc.read(fd, memory.base + 64, 8)).toBe(8);
+      expect(memory.bytes[64]).toBe(9);
+      libc.close(fd);
+    }
   });
 });
 
