@@ -6,6 +6,7 @@
 import { isAbsolute, join } from 'node:path';
 import { type Prefix, parsePrefix } from '../shared/core/base/ip.ts';
 import { CulvertError } from '../shared/core/control/codes.ts';
+import { maxShards } from '../shared/core/tunnel/shards.ts';
 import { type ConfigProblem, ConfigReader, type Field, type Section } from './config-reader.ts';
 import { type EdgeNetwork, prefixesOf } from './network.ts';
 import { type ConfiguredPeer, readPeers } from './peers/configured-peers.ts';
@@ -17,8 +18,10 @@ export interface EdgeConfig {
   readonly interfaceName: string;
   /** Of the tunnel, bytes. */
   readonly mtu: number;
-  /** At least one. The tunnel binds the first. */
+  /** At least as many as workers: worker `i` listens on the port at `i`, the rest is not served. */
   readonly udpPorts: readonly number[];
+  /** Packet workers that share nothing. */
+  readonly workers: number;
   readonly network: EdgeNetwork;
   readonly privateKeyFile: string;
   readonly closePrivate: boolean;
@@ -58,8 +61,20 @@ export const defaultMtu = 1420;
 const leastMtu = 1280;
 const mostMtu = 65_535;
 const maxOpenings = 256;
-const maxUdpPorts = 16;
+const maxUdpPorts = maxShards;
 
+const rootKeys = [
+  'name',
+  'endpoint',
+  'interface',
+  'mtu',
+  'listen',
+  'workers',
+  'network',
+  'privateKeyFile',
+  'egress',
+  'peers',
+];
 const laterKeys = ['store', 'dns', 'limits'];
 const laterEgressKeys = ['probe', 'rules'];
 const denyWords = ['private', 'link-local', 'metadata'] as const;
@@ -69,7 +84,7 @@ export function parseEdgeConfig(text: string, surroundings: ConfigSurroundings):
   const reader = new ConfigReader(text);
   const warnings: ConfigProblem[] = [];
   const root = reader.section(reader.root, {
-    known: ['name', 'endpoint', 'interface', 'mtu', 'listen', 'network', 'privateKeyFile', 'egress', 'peers'],
+    known: rootKeys,
     later: laterKeys,
     required: ['network'],
   });
@@ -102,12 +117,17 @@ function readRoot(
     readSecretKey: (path) => surroundings.readSecretKey(resolve(path)),
   });
   const keyFile = reader.text(root.get('privateKeyFile'));
+  const workers = reader.integer(root.get('workers'), 1, maxShards) ?? 1;
+  const interfaceName = readInterface(reader, root.get('interface'), workers) ?? defaultInterface;
+  const udpPorts = readListen(reader, root.get('listen'), workers, warnings);
+  readWorkers(reader, root.get('workers'), workers, udpPorts.length);
   return {
     name: reader.name(root.get('name')) ?? 'edge',
     endpoint: readEndpoint(reader, root.get('endpoint')),
-    interfaceName: readInterface(reader, root.get('interface')) ?? defaultInterface,
+    interfaceName,
     mtu: reader.integer(root.get('mtu'), leastMtu, mostMtu) ?? defaultMtu,
-    udpPorts: readListen(reader, root.get('listen'), warnings),
+    udpPorts,
+    workers,
     network,
     privateKeyFile: keyFile === undefined ? join(surroundings.dataFolder, 'edge.key') : resolve(keyFile),
     ...readEgress(reader, root.get('egress'), peers),
@@ -124,16 +144,29 @@ function readEndpoint(reader: ConfigReader, at: Field | undefined): string | und
   return reader.problem(at, `${at.name} must be a host name or an address, without a port`);
 }
 
-function readInterface(reader: ConfigReader, at: Field | undefined): string | undefined {
+/** Every worker has a socket of its own, and devices are told its port. */
+function readWorkers(reader: ConfigReader, at: Field | undefined, workers: number, ports: number): void {
+  if (at === undefined || workers <= ports) return;
+  const there = ports === 1 ? 'there is 1' : `there are ${ports}`;
+  reader.problem(at, `${at.name}: ${workers} workers need ${workers} ports in listen.udp, ${there}`);
+}
+
+function readInterface(reader: ConfigReader, at: Field | undefined, workers: number): string | undefined {
   const text = reader.text(at);
   if (at === undefined || text === undefined) return undefined;
-  if (/^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,14}$/.test(text)) return text;
-  return reader.problem(at, `${at.name} must be 1 to 15 letters, digits, dots, dashes or underscores`);
+  // The interfaces of further workers have a letter more.
+  const longest = workers > 1 ? 14 : 15;
+  if (/^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$/.test(text) && text.length <= longest) return text;
+  return reader.problem(
+    at,
+    `${at.name} must be 1 to ${longest} letters, digits, dots, dashes or underscores`,
+  );
 }
 
 function readListen(
   reader: ConfigReader,
   at: Field | undefined,
+  workers: number,
   warnings: ConfigProblem[],
 ): readonly number[] {
   const keys = { known: ['udp'], later: ['https', 'metrics'] };
@@ -144,9 +177,10 @@ function readListen(
   if (items.length === 0) reader.problem(udp, `${udp.name} needs a port, for example [${defaultUdpPort}]`);
   const ports = items.map((item) => reader.integer(item, 1, 65_535)).filter((port) => port !== undefined);
   if (new Set(ports).size !== ports.length) reader.problem(udp, `${udp.name} names a port twice`);
-  if (ports.length > 1) {
-    const rest = ports.slice(1).join(', ');
-    warnings.push({ line: udp.line, text: `of ${udp.name}, only ${ports[0]} is served yet; not ${rest}` });
+  if (ports.length > workers) {
+    const [served, rest] = [ports.slice(0, workers).join(', '), ports.slice(workers).join(', ')];
+    const verb = workers === 1 ? 'is' : 'are';
+    warnings.push({ line: udp.line, text: `of ${udp.name}, only ${served} ${verb} served yet; not ${rest}` });
   }
   return ports;
 }

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import type { UnixMs } from '../shared/core/base/time.ts';
 import { CulvertError } from '../shared/core/control/codes.ts';
 import type { TunnelBackend } from '../shared/node/dataplane/messages.ts';
-import { startTunnelThread } from '../shared/node/dataplane/thread-link.ts';
 import { run } from '../shared/node/run.ts';
 import { uapiPath } from '../shared/node/uapi/uapi-socket.ts';
 import { answers } from './admin/client.ts';
@@ -26,9 +25,10 @@ import { undoJournal } from './host/undo.ts';
 import { type EdgeIdentity, readOrCreateIdentity } from './identity.ts';
 import { peerChanges } from './peers/peer-changes.ts';
 import { serveWgSocket } from './peers/wg-socket.ts';
-import { guardPlan, linkPlan, needRestart } from './plan.ts';
+import { guardPlan, linkPlans, needRestart } from './plan.ts';
 import { controlSocketName, type EdgeOptions } from './run-options.ts';
 import { Teardown } from './teardown.ts';
+import { startEdgeTunnel } from './workers.ts';
 
 /** Beside this file, as source or built. */
 const packetThread = new URL(
@@ -134,12 +134,7 @@ export class Edge {
       undoJournal(journal, { run, settings: kernelSettings, log }),
     );
     await applyGuard(guardPlan(config), journal, run);
-    const tunnel = await startTunnelThread({
-      entry: packetThread,
-      interfaceName: config.interfaceName,
-      mtu: config.mtu,
-      log,
-    });
+    const tunnel = await startEdgeTunnel({ config, entry: packetThread, log, run });
     this.#tunnel = tunnel;
     this.#teardown.add('tunnel', () => tunnel.stop());
     tunnel.onEnd((why, detail) => this.#tunnelEnded(why, detail));
@@ -148,7 +143,8 @@ export class Edge {
       listenPort: config.udpPorts[0] ?? 0,
       peers: peerChanges([], config.peers),
     });
-    await bringUp(linkPlan(config), run);
+    for (const plan of linkPlans(config)) await bringUp(plan, run);
+    await tunnel.route();
     const families = { v4: config.network.v4 !== undefined, v6: config.network.v6 !== undefined };
     applyForwarding(planForwarding(families, kernelSettings), journal, kernelSettings);
     journal.record({ kind: 'socket-file', path: uapiPath(tunnel.interfaceName) });

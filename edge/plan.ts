@@ -1,14 +1,17 @@
 /** From the configuration to what the host, the kernel and the tunnel are asked for. Pure. */
 
 import { formatAddress, formatPrefix, type Prefix } from '../shared/core/base/ip.ts';
+import { readU32LE } from '../shared/core/base/bytes.ts';
+import { shardInterfaces } from '../shared/node/dataplane/sharded-backend.ts';
 import type { EdgeConfig } from './config.ts';
 import type { GuardNetwork, GuardPlan } from './host/guard-rules.ts';
 import type { LinkPlan } from './host/link.ts';
+import type { RouteSources } from './host/worker-routes.ts';
 import { gatewayOf, prefixesOf } from './network.ts';
 
 export function guardPlan(config: EdgeConfig): GuardPlan {
   return {
-    interfaceName: config.interfaceName,
+    interfaceNames: interfacesOf(config),
     mtu: config.mtu,
     v4: guardNetwork(config.network.v4),
     v6: guardNetwork(config.network.v6),
@@ -23,14 +26,35 @@ export function guardPlan(config: EdgeConfig): GuardPlan {
   };
 }
 
-export function linkPlan(config: EdgeConfig): LinkPlan {
-  return {
-    interfaceName: config.interfaceName,
+/** By worker. The first one's interface has the edge's addresses. */
+export function linkPlans(config: EdgeConfig): readonly LinkPlan[] {
+  const addresses = prefixesOf(config.network).map(
+    (prefix) => `${formatAddress(gatewayOf(prefix))}/${prefix.bits}`,
+  );
+  return interfacesOf(config).map((interfaceName, i) => ({
+    interfaceName,
     mtu: config.mtu,
-    addresses: prefixesOf(config.network).map(
-      (prefix) => `${formatAddress(gatewayOf(prefix))}/${prefix.bits}`,
-    ),
-  };
+    addresses: i === 0 ? addresses : [],
+  }));
+}
+
+/** The edge's own addresses, by family. */
+export function gatewaysOf(config: EdgeConfig): RouteSources {
+  return { v4: guardNetwork(config.network.v4)?.gateway, v6: guardNetwork(config.network.v6)?.gateway };
+}
+
+/** The worker that a device belongs to: always the same one, since the device is told that worker's port. */
+export function workerOf(publicKey: Uint8Array, workers: number): number {
+  return readU32LE(publicKey, 0) % workers;
+}
+
+/** The UDP port that a device must use. */
+export function portOf(config: EdgeConfig, publicKey: Uint8Array): number {
+  return config.udpPorts[workerOf(publicKey, config.workers)] ?? 0;
+}
+
+function interfacesOf(config: EdgeConfig): readonly string[] {
+  return shardInterfaces(config.interfaceName, config.workers);
 }
 
 /** Keys of the file that a running edge cannot change, and that differ. */
@@ -39,6 +63,7 @@ export function needRestart(before: EdgeConfig, after: EdgeConfig): readonly str
     ['interface', (config) => config.interfaceName],
     ['mtu', (config) => String(config.mtu)],
     ['listen.udp', (config) => config.udpPorts.join()],
+    ['workers', (config) => String(config.workers)],
     ['network', (config) => prefixesOf(config.network).map(formatPrefix).join()],
     ['privateKeyFile', (config) => config.privateKeyFile],
   ];

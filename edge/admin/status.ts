@@ -6,6 +6,7 @@ import type { DataplaneStatus, DeviceStatus, PeerStatus } from '../../shared/cor
 import type { EdgeConfig } from '../config.ts';
 import { prefixesOf, shortText } from '../network.ts';
 import { keyText } from '../peers/peer-changes.ts';
+import { portOf } from '../plan.ts';
 
 export interface EdgeStatus {
   readonly name: string;
@@ -31,6 +32,8 @@ export interface EdgeDevice {
   readonly name: string;
   readonly publicKey: string;
   readonly addresses: readonly string[];
+  /** Where the device must reach the edge: with several workers each has its own port. */
+  readonly udpPort: number;
   /** Time of the last handshake, null where there was none since the start. */
   readonly lastSeen: string | null;
   /** What the edge received from the device, in bytes inside the tunnel. */
@@ -65,9 +68,9 @@ export function edgeStatus(sources: StatusSources): EdgeStatus {
         ? null
         : formatEndpoint({ address: config.endpoint, port: device.listenPort }),
     interface: config.interfaceName,
-    listen: { udp: [device.listenPort] },
+    listen: { udp: config.workers === 1 ? [device.listenPort] : config.udpPorts.slice(0, config.workers) },
     network: prefixesOf(config.network).map(shortText),
-    devices: device.peers.map((peer) => deviceOf(peer, names.get(keyText(peer.publicKey)) ?? '')),
+    devices: device.peers.map((peer) => deviceOf(peer, names.get(keyText(peer.publicKey)) ?? '', config)),
     paths: [{ id: 'direct', type: 'direct' }],
     dataplane: device.dataplane,
     drops: Object.fromEntries(Object.entries(device.drops).filter(([, count]) => count > 0)),
@@ -75,12 +78,13 @@ export function edgeStatus(sources: StatusSources): EdgeStatus {
   };
 }
 
-function deviceOf(peer: PeerStatus, name: string): EdgeDevice {
+function deviceOf(peer: PeerStatus, name: string, config: EdgeConfig): EdgeDevice {
   return {
     id: Buffer.from(peer.publicKey).toString('hex').slice(0, 16),
     name,
     publicKey: keyText(peer.publicKey),
     addresses: peer.allowedIps.map(addressText),
+    udpPort: portOf(config, peer.publicKey),
     lastSeen: peer.lastHandshakeMs === 0 ? null : new Date(peer.lastHandshakeMs).toISOString(),
     rxBytes: peer.rxBytes,
     txBytes: peer.txBytes,

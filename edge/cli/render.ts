@@ -1,6 +1,6 @@
 /** Status and start of an edge as people read them. Pure. */
 
-import type { EdgeDevice, EdgeStatus } from '../admin/status.ts';
+import type { EdgeStatus } from '../admin/status.ts';
 import type { EdgeConfig } from '../config.ts';
 
 const minute = 60;
@@ -11,7 +11,7 @@ export function startText(config: EdgeConfig, publicKey: string): string {
   const count = config.peers.length;
   return [
     `culvert-edge ${config.name}`,
-    `  listens on    UDP ${config.udpPorts[0] ?? ''}`,
+    `  listens on    UDP ${config.udpPorts.slice(0, config.workers).join(', ')}`,
     `  devices       ${count === 0 ? 'none yet: add them to peers in edge.yaml, then send SIGHUP' : count}`,
     `  public key    ${publicKey}`,
     '  Ctrl-C ends it and undoes every change to this host.',
@@ -27,19 +27,23 @@ export function statusText(status: EdgeStatus): string {
     `  paths         ${status.paths.map((path) => path.id).join(', ')}`,
     `  public key    ${status.publicKey}`,
   ];
-  const devices = status.devices.length === 0 ? ['  no devices yet'] : deviceTable(status.devices);
+  const devices = status.devices.length === 0 ? ['  no devices yet'] : deviceTable(status);
   return `${[...head, '', ...devices].join('\n')}\n`;
 }
 
-function deviceTable(devices: readonly EdgeDevice[]): string[] {
-  const rows = devices.map((device) => [
+function deviceTable(status: EdgeStatus): string[] {
+  // Where all have the same port it stands above already.
+  const manyPorts = status.listen.udp.length > 1;
+  const rows = status.devices.map((device) => [
     device.name || device.id,
     device.addresses.join(', '),
+    ...(manyPorts ? [String(device.udpPort)] : []),
     device.lastSeen?.replace('T', ' ').replace(/\.\d+Z$/, 'Z') ?? 'never',
     bytesText(device.rxBytes),
     bytesText(device.txBytes),
   ]);
-  const all = [['DEVICE', 'ADDRESSES', 'LAST SEEN', 'FROM IT', 'TO IT'], ...rows];
+  const head = ['DEVICE', 'ADDRESSES', ...(manyPorts ? ['UDP PORT'] : []), 'LAST SEEN', 'FROM IT', 'TO IT'];
+  const all = [head, ...rows];
   const widths = (all[0] ?? []).map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   return all.map((row) =>
     `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd(),

@@ -34,7 +34,11 @@ export async function runEdge(
   if (edge.identity.created) print(`public key: ${keyText(edge.identity.publicKey)}\n`);
   if (process.stdout.isTTY) print(startText(edge.config, keyText(edge.identity.publicKey)));
   print('ready\n');
-  log.info('ready', { port: edge.config.udpPorts[0], peers: edge.config.peers.length });
+  log.info('ready', {
+    port: edge.config.udpPorts[0],
+    workers: edge.config.workers,
+    peers: edge.config.peers.length,
+  });
   const code = await new Promise<number>((resolve) => {
     edge.onFailure(() => resolve(failure));
     signals.onEnd(() => resolve(success));

@@ -7,7 +7,8 @@
 import { type ClosedRanges, closedRanges } from './closed-ranges.ts';
 
 export interface GuardPlan {
-  readonly interfaceName: string;
+  /** One a packet worker; what is said of the tunnel holds for all of them together. */
+  readonly interfaceNames: readonly string[];
   /** Of the tunnel, bytes. */
   readonly mtu: number;
   /** Prefix and the edge's own address in it, as text; absent where the tunnel does not speak that family. */
@@ -58,6 +59,12 @@ export function removalScript(): string {
   return `table inet ${guardTable}\ndelete table inet ${guardTable}\n`;
 }
 
+/** '"cvedge0"', or a set where there are more. */
+function namesOf(plan: GuardPlan, ...more: readonly string[]): string {
+  const names = [...plan.interfaceNames, ...more].map((name) => `"${name}"`);
+  return names.length === 1 ? names.join() : `{ ${names.join(', ')} }`;
+}
+
 function block(head: string, lines: readonly string[]): string {
   return [`  ${head} {`, ...lines.map((line) => `    ${line}`), '  }'].join('\n');
 }
@@ -75,8 +82,8 @@ function setBlocks(ranges: ClosedRanges): string[] {
 
 /** Addresses of the tunnel come from the tunnel, and nothing else does. */
 function antiSpoofing(plan: GuardPlan): string {
-  const tunnel = `iifname "${plan.interfaceName}"`;
-  const elsewhere = `iifname != { "${plan.interfaceName}", "lo" }`;
+  const tunnel = `iifname ${namesOf(plan)}`;
+  const elsewhere = `iifname != ${namesOf(plan, 'lo')}`;
   const family = (word: string, nfproto: string, network: GuardNetwork | undefined): string[] =>
     network === undefined
       ? [`${tunnel} meta nfproto ${nfproto} counter drop`]
@@ -94,7 +101,7 @@ function antiSpoofing(plan: GuardPlan): string {
 /** TCP must fit the tunnel even where path MTU discovery is broken. nftables only ever lowers the size. */
 function segmentSizes(plan: GuardPlan): string {
   const clamp = (direction: string, nfproto: string, size: number): string =>
-    `${direction} "${plan.interfaceName}" meta nfproto ${nfproto} tcp flags & (syn | rst) == syn ` +
+    `${direction} ${namesOf(plan)} meta nfproto ${nfproto} tcp flags & (syn | rst) == syn ` +
     `tcp option maxseg size set ${size}`;
   return block('chain segment_sizes', [
     'type filter hook forward priority mangle; policy accept;',
@@ -117,7 +124,7 @@ function toThisHost(plan: GuardPlan): string {
   ];
   return block('chain to_this_host', [
     'type filter hook input priority filter; policy accept;',
-    `iifname != "${plan.interfaceName}" accept`,
+    `iifname != ${namesOf(plan)} accept`,
     'ct state established,related ct direction reply accept',
     'jump openings',
     ...(plan.v4 === undefined ? [] : gateway(`ip daddr ${plan.v4.gateway}`, 'icmp type echo-request')),
@@ -130,9 +137,9 @@ function toThisHost(plan: GuardPlan): string {
 function forwarded(plan: GuardPlan): string {
   return block('chain forwarded', [
     'type filter hook forward priority filter; policy accept;',
-    `iifname "${plan.interfaceName}" jump leaving`,
-    `oifname "${plan.interfaceName}" ct state established,related accept`,
-    `oifname "${plan.interfaceName}" counter drop`,
+    `iifname ${namesOf(plan)} jump leaving`,
+    `oifname ${namesOf(plan)} ct state established,related accept`,
+    `oifname ${namesOf(plan)} counter drop`,
   ]);
 }
 
@@ -141,7 +148,7 @@ function leaving(plan: GuardPlan): string {
   return block('chain leaving', [
     'ct state established,related ct direction reply accept',
     'jump openings',
-    `oifname "${plan.interfaceName}" counter drop`,
+    `oifname ${namesOf(plan)} counter drop`,
     'ip daddr @closed_v4 counter drop',
     'ip6 daddr @closed_v6 counter drop',
     'accept',
@@ -161,7 +168,7 @@ function openings(plan: GuardPlan): string {
 }
 
 function sourceNat(plan: GuardPlan): string {
-  const out = `oifname != { "${plan.interfaceName}", "lo" } masquerade`;
+  const out = `oifname != ${namesOf(plan, 'lo')} masquerade`;
   return block('chain source_nat', [
     'type nat hook postrouting priority srcnat; policy accept;',
     ...(plan.v4 === undefined ? [] : [`ip saddr ${plan.v4.prefix} ${out}`]),

@@ -38,6 +38,8 @@ export class DataplaneLoop {
   readonly #batches: LoopBatches;
   readonly #onEvent: (event: TunnelEvent) => void;
   #refreshAt = 0;
+  /** Packets that the last step read, both sides together. */
+  lastPackets = 0;
 
   constructor(options: LoopOptions) {
     this.#device = options.device;
@@ -49,26 +51,31 @@ export class DataplaneLoop {
     this.refresh(options.clock.now());
   }
 
-  /** Reads what waits on both sides, hands it through the device, runs what is due. Never blocks. */
-  step(): StepResult {
+  /**
+   * Reads what waits on both sides, hands it through the device, runs what is due. Never blocks.
+   * `ready`, from a poll: bit 0 = the inside has something, the bits above = as in UdpPort.readBatch.
+   */
+  step(ready = -1): StepResult {
     const { fromUdp, fromTun, toTun, out } = this.#batches;
     const now = this.#clock.now();
     if (now >= this.#refreshAt && !this.refresh(now)) return 'gone';
 
     fromUdp.clear();
-    const received = this.#udp.readBatch(fromUdp);
+    const received = ready >>> 1 === 0 ? 0 : this.#udp.readBatch(fromUdp, ready >> 1);
     if (received > 0) {
       this.#device.handleUdp(fromUdp, now, toTun, out);
       this.#flush(toTun, out);
     }
 
     fromTun.clear();
-    const read = this.#tun.readBatch(fromTun);
+    const read = (ready & 1) === 0 ? 0 : this.#tun.readBatch(fromTun);
     if (read < 0) return 'gone';
     if (read > 0) {
       this.#device.handleTun(fromTun, now, toTun, out);
       this.#flush(toTun, out);
     }
+
+    this.lastPackets = received + read;
 
     const due = this.#device.nextTimeoutAt() <= now;
     if (due) {

@@ -77,7 +77,9 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
   const suite = chooseSuite({ memory, log });
   const tun = new TunLinux({ libc, memory, log, name: options.interfaceName, mtu: options.mtu });
   const udp: ImmediateUdpPort =
-    start.udpRing === undefined ? new UdpLinux({ libc, memory, log }) : new UdpRing(start.udpRing, libc, memory);
+    start.udpRing === undefined
+      ? new UdpLinux({ libc, memory, log })
+      : new UdpRing(start.udpRing, libc, memory);
   const device = new TunnelDevice({
     suite,
     entropy: systemEntropy(),

@@ -142,7 +142,8 @@ class ThreadLink implements TunnelBackend {
 
   async status(): Promise<DeviceStatus> {
     const status = await this.#ask((id) => ({ kind: 'status', id }));
-    if (status === undefined) throw new CulvertError('internal', { text: 'The packet worker sent no status.' });
+    if (status === undefined)
+      throw new CulvertError('internal', { text: 'The packet worker sent no status.' });
     return status;
   }
 

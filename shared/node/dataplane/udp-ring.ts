@@ -78,7 +78,10 @@ export class UdpRing implements UdpPort {
 
   setMark(mark: number): void {
     if (mark === 0) return;
-    throw new CulvertError('ffi-unavailable', { text: 'The portable UDP sockets take no firewall mark.', errno: 95 });
+    throw new CulvertError('ffi-unavailable', {
+      text: 'The portable UDP sockets take no firewall mark.',
+      errno: 95,
+    });
   }
 
   readBatch(batch: PacketBatch): number {

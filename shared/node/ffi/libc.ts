@@ -24,6 +24,8 @@ const signatures = {
   writev: 'intptr_t writev(int fd, uintptr_t vectors, int count)',
   close: 'int close(int fd)',
   poll: 'int poll(uintptr_t fds, unsigned long count, int timeoutMs)',
+  usleep: 'int usleep(uint32_t microseconds)',
+  prctl: 'int prctl(int option, unsigned long value)',
   ioctl: 'int ioctl(int fd, unsigned long request, ...)',
   fcntl: 'int fcntl(int fd, int command, ...)',
   eventfd: 'int eventfd(uint32_t initial, int flags)',
@@ -59,6 +61,9 @@ export interface Libc {
   close(fd: number): number;
   /** Blocks the thread for up to `timeoutMs`; never pass -1 (a blocked worker cannot be ended). */
   poll(fds: Pointer, count: number, timeoutMs: number): number;
+  /** Blocks the thread for so long, at least. */
+  usleep(microseconds: number): number;
+  prctl(option: number, value: number): number;
   /** The argument is a pointer, or a number that the request takes by value. */
   ioctl(fd: number, request: number, argument: Pointer): number;
   fcntl(fd: number, command: number, argument: number): number;
@@ -122,6 +127,8 @@ function link(): FfiVerdict {
       writev: self.func(signatures.writev),
       close: self.func(signatures.close),
       poll: self.func(signatures.poll),
+      usleep: self.func(signatures.usleep),
+      prctl: self.func(signatures.prctl),
       ioctl: (fd, request, argument) => ioctl(fd, request, 'uintptr_t', argument) as number,
       fcntl: (fd, command, argument) => fcntl(fd, command, 'int', argument) as number,
       eventfd: self.func(signatures.eventfd),

@@ -6,14 +6,7 @@
 
 import { randomInt } from 'node:crypto';
 import type { Libc, MapPlace, Pointer } from './libc.ts';
-import {
-  MAP_FIXED,
-  MAP_FIXED_NOREPLACE,
-  MAP_SHARED,
-  MFD_CLOEXEC,
-  PROT_READ,
-  PROT_WRITE,
-} from './structs.ts';
+import { MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED, MFD_CLOEXEC, PROT_READ, PROT_WRITE } from './structs.ts';
 
 export interface LowMemory {
   readonly address: Pointer;

@@ -14,6 +14,7 @@ export const O_CLOEXEC = 0x8_0000;
 export const EFD_NONBLOCK = 0x800;
 export const EFD_CLOEXEC = 0x8_0000;
 export const CLOCK_BOOTTIME = 7;
+export const PR_SET_TIMERSLACK = 29;
 
 export const MFD_CLOEXEC = 1;
 export const PROT_READ = 1;

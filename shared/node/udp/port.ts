@@ -27,9 +27,10 @@ export interface UdpPort {
   /**
    * Reads what waits, without blocking, until the batch is full or nothing is left. Bytes land in the
    * batch's own arena, with headroom as PacketBatch promises; one address record per sender run.
-   * Returns the number of datagrams appended.
+   * Returns the number of datagrams appended. `ready`: bit i says that pollFds[i] has something; absent,
+   * all are tried.
    */
-  readBatch(batch: PacketBatch): number;
+  readBatch(batch: PacketBatch, ready?: number): number;
   /**
    * Sends every datagram, without blocking. Consecutive datagrams to one address may travel as one
    * train. Datagrams that the system refuses are dropped; returns how many.

@@ -92,14 +92,17 @@ export class UdpLinux implements UdpPort {
     this.#mark = mark;
   }
 
-  readBatch(batch: PacketBatch): number {
+  readBatch(batch: PacketBatch, ready = -1): number {
     assert(batch.bytes === this.#context.memory.bytes, 'the batch lies in the memory of the port');
     const pair = this.#pair;
     if (pair === undefined) return 0;
     // They take turns at being first, so that a flood on one cannot starve the other.
     this.#sixFirst = !this.#sixFirst;
-    const first = this.#sixFirst ? pair.v6 : pair.v4;
-    const second = this.#sixFirst ? pair.v4 : pair.v6;
+    const bit6 = pair.v4 === undefined ? 1 : 2;
+    const v4 = (ready & 1) === 0 ? undefined : pair.v4;
+    const v6 = (ready & bit6) === 0 ? undefined : pair.v6;
+    const first = this.#sixFirst ? v6 : v4;
+    const second = this.#sixFirst ? v4 : v6;
     let count = 0;
     if (first !== undefined) count += this.#receiver.read(first, batch);
     if (second !== undefined) count += this.#receiver.read(second, batch);

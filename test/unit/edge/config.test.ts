@@ -110,6 +110,14 @@ describe('a configuration without mistakes', () => {
     expect(warnings).toEqual([{ line: 1, text: 'of listen.udp, only 51820 is served yet; not 443, 4500' }]);
   });
 
+  test('has as many workers as it asks for, each with a port', () => {
+    const { config, warnings } = parse(`workers: 2\nlisten: { udp: [51820, 443, 4500] }\n${minimal}`);
+
+    expect(config).toMatchObject({ workers: 2, udpPorts: [51820, 443, 4500] });
+    expect(warnings).toEqual([{ line: 2, text: 'of listen.udp, only 51820, 443 are served yet; not 4500' }]);
+    expect(parse(minimal).config.workers).toBe(1);
+  });
+
   test('opens private ranges where deny leaves them out', () => {
     expect(config(`${minimal}egress: { deny: [link-local, metadata] }\n`).closePrivate).toBe(false);
   });
@@ -168,6 +176,22 @@ describe('mistakes', () => {
       `${minimal}interface: abcdefghijklmnop\n`,
       ['2: interface must be 1 to 15 letters, digits, dots, dashes or underscores'],
     ],
+    [
+      'a name of an interface that leaves no room for the letter of a worker',
+      `${minimal}interface: exactly15-chars\nworkers: 2\nlisten: { udp: [1, 2] }\n`,
+      ['2: interface must be 1 to 14 letters, digits, dots, dashes or underscores'],
+    ],
+    [
+      'more workers than ports',
+      `${minimal}workers: 3\nlisten: { udp: [51820, 443] }\n`,
+      ['2: workers: 3 workers need 3 ports in listen.udp, there are 2'],
+    ],
+    [
+      'several workers where the port is the default',
+      `${minimal}workers: 2\n`,
+      ['2: workers: 2 workers need 2 ports in listen.udp, there is 1'],
+    ],
+    ['no worker', `${minimal}workers: 0\n`, ['2: workers must be a whole number from 1 to 16']],
     [
       'an MTU below that of IPv6',
       `${minimal}mtu: 1200\n`,

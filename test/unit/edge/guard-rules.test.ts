@@ -5,7 +5,7 @@ import { closedRanges } from '../../../edge/host/closed-ranges.ts';
 import { type GuardPlan, guardScript, removalScript } from '../../../edge/host/guard-rules.ts';
 
 const plan: GuardPlan = {
-  interfaceName: 'cvedge0',
+  interfaceNames: ['cvedge0'],
   mtu: 1420,
   v4: { prefix: '10.83.0.0/16', gateway: '10.83.0.1' },
   v6: { prefix: 'fd7c::/64', gateway: 'fd7c::1' },
@@ -51,6 +51,21 @@ describe('the guard of an edge', () => {
     const script = guardScript({ ...plan, allow: [{ cidr: 'fd00:5::/64', from: ['10.83.0.2/32'] }] });
 
     expect(script).not.toContain('fd00:5::/64');
+  });
+});
+
+describe('the guard of an edge with several workers', () => {
+  const script = guardScript({ ...plan, interfaceNames: ['cvedge0', 'cvedge0a'] });
+
+  test('says of all interfaces what it says of one', () => {
+    const one = guardScript(plan);
+
+    const names = '{ "cvedge0", "cvedge0a" }';
+    expect(script).toBe(
+      one
+        .replaceAll('{ "cvedge0", "lo" }', '{ "cvedge0", "cvedge0a", "lo" }')
+        .replaceAll(/(?<!\{ )"cvedge0"/g, names),
+    );
   });
 });
 

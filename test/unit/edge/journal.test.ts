@@ -191,7 +191,7 @@ describe('forwarding', () => {
 
 describe('applying the guard', () => {
   const plan = {
-    interfaceName: 'cvedge0',
+    interfaceNames: ['cvedge0'],
     mtu: 1420,
     v4: { prefix: '10.83.0.0/16', gateway: '10.83.0.1' },
     v6: undefined,

@@ -6,7 +6,7 @@ import { errorText } from '../../../edge/cli/cli.ts';
 import { bytesText, durationText, startText, statusText } from '../../../edge/cli/render.ts';
 import { type EdgeConfig, parseEdgeConfig } from '../../../edge/config.ts';
 import { checkPrivileges, type HostAnswers, hasCapability } from '../../../edge/host/privileges.ts';
-import { guardPlan, linkPlan, needRestart } from '../../../edge/plan.ts';
+import { guardPlan, linkPlans, needRestart, portOf, workerOf } from '../../../edge/plan.ts';
 import { noDrops } from '../../../shared/core/base/drop.ts';
 import { unixMs } from '../../../shared/core/base/time.ts';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
@@ -86,6 +86,7 @@ describe('the status of an edge', () => {
         name: 'laptop',
         publicKey: text(1),
         addresses: ['10.83.0.2', 'fd7c::2'],
+        udpPort: 51820,
         lastSeen: '2026-11-20T12:00:01.000Z',
         rxBytes: 1500,
         txBytes: 2_000_000,
@@ -99,6 +100,13 @@ describe('the status of an edge', () => {
     const json = JSON.stringify(status);
 
     for (const hidden of [text(0xdd), text(0xee), '192.0.2.77']) expect(json).not.toContain(hidden);
+  });
+
+  test('shows the port of each device where workers have their own', () => {
+    const two = { ...status, listen: { udp: [51820, 443] } };
+
+    expect(statusText(two)).toMatch(/DEVICE +ADDRESSES +UDP PORT +LAST SEEN/);
+    expect(statusText(two)).toMatch(/laptop +10\.83\.0\.2, fd7c::2 +51820 +2026/);
   });
 
   test('reads as a short table', () => {
@@ -124,7 +132,7 @@ describe('the status of an edge', () => {
 
 describe('plans', () => {
   test('give the edge the first address of each network', () => {
-    expect(linkPlan(config()).addresses).toEqual(['10.83.0.1/16', 'fd7c::1/64']);
+    expect(linkPlans(config()).map((plan) => plan.addresses)).toEqual([['10.83.0.1/16', 'fd7c::1/64']]);
     expect(guardPlan(config()).v6).toEqual({ prefix: 'fd7c::/64', gateway: 'fd7c::1' });
   });
 
@@ -135,6 +143,30 @@ describe('plans', () => {
       { cidr: '10.9.0.0/16', from: ['10.83.0.2/32', 'fd7c::2/128'] },
       { cidr: '10.8.0.1/32', from: undefined },
     ]);
+  });
+
+  test('give every worker an interface, and the addresses to the first', () => {
+    const three = config('workers: 3\nlisten: { udp: [51820, 443, 4500] }\n');
+
+    expect(linkPlans(three).map((plan) => [plan.interfaceName, plan.addresses.length])).toEqual([
+      ['cvedge0', 2],
+      ['cvedge0a', 0],
+      ['cvedge0b', 0],
+    ]);
+    expect(guardPlan(three).interfaceNames).toEqual(['cvedge0', 'cvedge0a', 'cvedge0b']);
+  });
+
+  test('give a device to a worker by its key alone, and tell its port', () => {
+    const two = config('workers: 2\nlisten: { udp: [51820, 443] }\n');
+    const keys = Array.from({ length: 64 }, (_, i) => keyOf(i));
+
+    expect(new Set(keys.map((key) => workerOf(key, 2)))).toEqual(new Set([0, 1]));
+    for (const key of keys) {
+      expect(workerOf(key, 1)).toBe(0);
+      expect(portOf(two, key)).toBe([51820, 443][workerOf(key, 2)]);
+      // The top bit of the word that decides makes no negative worker.
+      expect(workerOf(keyOf(0xff), 7)).toBeGreaterThanOrEqual(0);
+    }
   });
 
   test('name what a running edge cannot change', () => {
