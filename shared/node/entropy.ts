@@ -21,7 +21,7 @@ export function systemEntropy(): Entropy {
       }
       const end = used + bytes.length;
       // By hand: a view of the pool would be an object for every draw, and timers draw while packets move.
-      for (let i = 0; i < bytes.length; i++) bytes[i] = pool[used + i]!;
+      for (let i = 0; i < bytes.length; i++) bytes[i] = pool[used + i] ?? 0;
       // What was handed out may be a key: it must not stay behind in the pool.
       pool.fill(0, used, end);
       used = end;

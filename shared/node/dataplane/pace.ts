@@ -8,7 +8,7 @@
 import type { MonoMs } from '../../core/base/time.ts';
 
 /** How long one wait is. What a packet may lose at most, with the system's own slack. */
-export const lingerMicroseconds = 150;
+export const lingerMicroseconds = 190;
 /** Wake-ups closer together than this, on average, are a stream. */
 const streamGapMs = 0.25;
 /** A longer gap counts as this. */
@@ -17,13 +17,18 @@ const longestGapMs = 10;
 const busyPackets = 32;
 /** Fewer packets per wait than this, on average, were not worth it. */
 const worthwhilePackets = 1.6;
+/** What a stream is believed to bring at first: a few poor waits are forgiven. */
+const hopefulPackets = 2.5;
+/** So many good waits in a row are a real stream. */
+const provenWaits = 50;
 const firstPauseMs = 20;
 const longestPauseMs = 2000;
 
 export class Pace {
   #gapMs = longestGapMs;
   #lastWakeAt = 0;
-  #packetsPerLinger = 4;
+  #packetsPerLinger = hopefulPackets;
+  #goodWaits = 0;
   #pausedUntil = 0;
   #pauseMs = firstPauseMs;
 
@@ -34,9 +39,10 @@ export class Pace {
     this.#gapMs += (gap - this.#gapMs) / 8;
   }
 
-  /** Nothing waits, and the last step moved `lastPackets`: wait a moment instead of sleeping until something comes? */
+  /** The last step moved `lastPackets`: wait a moment before the next? */
   shouldLinger(now: MonoMs, lastPackets: number): boolean {
-    return this.#gapMs < streamGapMs && lastPackets < busyPackets && now >= this.#pausedUntil;
+    if (this.#gapMs >= streamGapMs || now < this.#pausedUntil) return false;
+    return lastPackets > 0 && lastPackets < busyPackets;
   }
 
   /** What a wait brought. */
@@ -44,10 +50,11 @@ export class Pace {
     this.#lastWakeAt = now;
     this.#packetsPerLinger += (packets - this.#packetsPerLinger) / 4;
     if (this.#packetsPerLinger >= worthwhilePackets) {
-      this.#pauseMs = firstPauseMs;
+      if (++this.#goodWaits === provenWaits) this.#pauseMs = firstPauseMs;
       return;
     }
-    this.#packetsPerLinger = 4;
+    this.#packetsPerLinger = hopefulPackets;
+    this.#goodWaits = 0;
     this.#pausedUntil = now + this.#pauseMs;
     this.#pauseMs = Math.min(longestPauseMs, 2 * this.#pauseMs);
   }

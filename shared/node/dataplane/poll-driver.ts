@@ -49,18 +49,16 @@ export function drivePoll(options: PollDriverOptions): 'stopped' | 'gone' {
     const ready = sleeper.poll(0);
     if (ready !== 0 || loop.nextTimeoutAt() <= clock.now()) {
       if (loop.step(ready) === 'gone') return 'gone';
-      if (lingering) pace.lingered(clock.now(), loop.lastPackets);
-      lingering = false;
+      const now = clock.now();
+      if (lingering) pace.lingered(now, loop.lastPackets);
+      lingering = pace.shouldLinger(now, loop.lastPackets);
+      if (lingering) libc.usleep(lingerMicroseconds);
       continue;
     }
     if (sleeper.nudged) continue;
     const now = clock.now();
     if (lingering) pace.lingered(now, 0);
-    lingering = !lingering && pace.shouldLinger(now, loop.lastPackets);
-    if (lingering) {
-      libc.usleep(lingerMicroseconds);
-      continue;
-    }
+    lingering = false;
     const wait = Math.min(longestSleepMs, Math.ceil(loop.nextTimeoutAt() - now));
     if (sleeper.poll(Math.max(0, wait)) !== 0) pace.woke(clock.now());
   }
