@@ -1,7 +1,7 @@
 /** From the configuration to what the host, the kernel and the tunnel are asked for. Pure. */
 
-import { formatAddress, formatPrefix, type Prefix } from '../shared/core/base/ip.ts';
 import { readU32LE } from '../shared/core/base/bytes.ts';
+import { formatAddress, formatPrefix, type Prefix } from '../shared/core/base/ip.ts';
 import { shardInterfaces } from '../shared/node/dataplane/sharded-backend.ts';
 import type { EdgeConfig } from './config.ts';
 import type { GuardNetwork, GuardPlan } from './host/guard-rules.ts';

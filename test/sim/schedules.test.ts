@@ -60,7 +60,9 @@ describe('an arbitrary schedule', () => {
 
         for (const host of [alice, bob]) {
           // Besides data a host may see ICMP from its own device, while it knows no endpoint.
-          const got = host.received.filter((bytes) => bytes[bytes[0]! >> 4 === 4 ? 9 : 6] === 253).map(textOf);
+          const got = host.received
+            .filter((bytes) => bytes[bytes[0]! >> 4 === 4 ? 9 : 6] === 253)
+            .map(textOf);
           expect(new Set(got).size).toBe(got.length);
           for (const text of got) expect(sent).toContain(text);
         }

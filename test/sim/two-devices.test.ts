@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { seededEntropy } from '../support/seeded.ts';
-import { type Host, introduce, packet, textOf, World, type Weather } from './world.ts';
+import { type Host, introduce, packet, textOf, type Weather, World } from './world.ts';
 
 function key(seed: number): Uint8Array {
   const bytes = new Uint8Array(32);
@@ -74,7 +74,9 @@ describe('two devices', () => {
     world.send(alice, packet(4, 1, 2, 'x'), packet(4, 1, 2, 'y'.repeat(1400)));
     world.run(1000);
 
-    const sizes = world.wire.filter((datagram) => datagram.bytes[0] === 4).map((datagram) => datagram.bytes.length);
+    const sizes = world.wire
+      .filter((datagram) => datagram.bytes[0] === 4)
+      .map((datagram) => datagram.bytes.length);
 
     expect(sizes).toEqual([32 + 32, 1420 + 32]);
   });
@@ -133,7 +135,9 @@ describe('two devices', () => {
     world.run(60_000);
 
     const later = world.wire.slice(before);
-    expect(later.map((datagram) => [datagram.from, datagram.bytes.length])).toEqual([['192.0.2.2:51820', 32]]);
+    expect(later.map((datagram) => [datagram.from, datagram.bytes.length])).toEqual([
+      ['192.0.2.2:51820', 32],
+    ]);
     expect(later[0]!.at).toBeGreaterThanOrEqual(11_000);
     expect(later[0]!.at).toBeLessThan(11_100);
   });
@@ -142,9 +146,13 @@ describe('two devices', () => {
     const { world } = pair({ keepalive: 25 });
     world.run(120_000);
 
-    const fromAlice = world.wire.filter((datagram) => datagram.from.startsWith('192.0.2.1') && datagram.bytes[0] === 4);
+    const fromAlice = world.wire.filter(
+      (datagram) => datagram.from.startsWith('192.0.2.1') && datagram.bytes[0] === 4,
+    );
 
-    expect(fromAlice.map((datagram) => Math.round((datagram.at - 1000) / 1000))).toEqual([0, 25, 50, 75, 100]);
+    expect(fromAlice.map((datagram) => Math.round((datagram.at - 1000) / 1000))).toEqual([
+      0, 25, 50, 75, 100,
+    ]);
   });
 
   it('ask again every five seconds for 90 seconds, then give up and forget what waited', () => {

@@ -6,11 +6,11 @@
 
 import { endpointSize } from '../../shared/core/base/endpoint.ts';
 import { writeEndpoint } from '../../shared/core/base/ip.ts';
+import type { Entropy } from '../../shared/core/base/ports.ts';
 import { type MonoMs, monoMs, unixMs } from '../../shared/core/base/time.ts';
 import type { CryptoSuite } from '../../shared/core/crypto/suite.ts';
 import { PacketBatch } from '../../shared/core/packet/batch.ts';
 import { TunnelDevice } from '../../shared/core/tunnel/device.ts';
-import type { Entropy } from '../../shared/core/base/ports.ts';
 import { seededEntropy } from './seeded.ts';
 
 export interface StarOptions {

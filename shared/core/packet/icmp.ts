@@ -54,12 +54,19 @@ interface ErrorKind {
 
 /** Host unreachable, address unreachable. */
 const unreachable: ErrorKind = { type4: 3, code4: 1, type6: 1, code6: 3 };
+/** Nobody listens on that port. */
+const portUnreachable: ErrorKind = { type4: 3, code4: 3, type6: 1, code6: 4 };
 /** Fragmentation needed, packet too big. */
 const tooBig: ErrorKind = { type4: 3, code4: 4, type6: 2, code6: 0 };
 
 /** Writes "destination unreachable". Returns the length of the reply, 0 where none may be sent. */
 export function writeUnreachable(request: IcmpErrorRequest): number {
   return writeError(request, unreachable, 0);
+}
+
+/** Writes "port unreachable". Returns the length of the reply, 0 where none may be sent. */
+export function writePortUnreachable(request: IcmpErrorRequest): number {
+  return writeError(request, portUnreachable, 0);
 }
 
 /** Writes "packet too big" ("fragmentation needed") with the MTU that fits. Returns the length, or 0. */

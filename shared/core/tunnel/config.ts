@@ -3,8 +3,8 @@
  * configuration protocol (wireguard.com/xplatform). Plain data: it also travels between threads.
  */
 
-import type { Endpoint } from '../base/endpoint.ts';
 import type { DropCounts } from '../base/drop.ts';
+import type { Endpoint } from '../base/endpoint.ts';
 
 /** An address prefix as text, host bits zero: '10.0.0.0/8', 'fd00::/64'. */
 export type PrefixText = string;

@@ -8,7 +8,7 @@ import { macKey } from '../admission/macs.ts';
 import { assert } from '../base/assert.ts';
 import { equalBytes, isZero, wipe } from '../base/bytes.ts';
 import { parsePrefix, readEndpoint, writeEndpoint } from '../base/ip.ts';
-import { secondMs, type MonoMs } from '../base/time.ts';
+import { type MonoMs, secondMs } from '../base/time.ts';
 import type { Keypair } from '../session/keypair.ts';
 import type { DeviceChange, PeerChange, PeerStatus } from './config.ts';
 import type { TunnelContext } from './context.ts';

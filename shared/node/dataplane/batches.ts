@@ -1,6 +1,7 @@
 /** The four batches of a packet loop, carved out of one memory. */
 
 import { PacketBatch } from '../../core/packet/batch.ts';
+import { recommendedTunRead } from '../tun/tun-linux.ts';
 
 export interface LoopBatches {
   /** Datagrams as they came. */
@@ -15,11 +16,9 @@ export interface LoopBatches {
 
 /** Sizes of the arenas, in bytes, and of the batches, in packets. */
 const fromUdpArena = 2 * 1024 * 1024;
-const fromTunArena = 640 * 1024;
+const { arenaBytes: fromTunArena, capacity: fromTunCapacity } = recommendedTunRead;
 const ownArena = 512 * 1024;
 const fromUdpCapacity = 1024;
-/** A super-packet may come apart into many small ones: see recommendedTunRead. */
-const fromTunCapacity = 2048;
 /** Room for handshakes, keepalives and staged packets besides what one read brings. */
 const ownCapacity = 256;
 

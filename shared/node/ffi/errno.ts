@@ -28,8 +28,6 @@ export const errno = {
   EHOSTUNREACH: 113,
 } as const;
 
-export type ErrnoName = keyof typeof errno;
-
 /** 'EADDRINUSE' for 98; 'errno 1234' for one that is not in the table. */
 export function errnoName(value: number): string {
   for (const [name, number] of Object.entries(errno)) {

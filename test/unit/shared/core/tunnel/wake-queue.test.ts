@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { monoMs } from '../../../../../shared/core/base/time.ts';
 import { WakeQueue } from '../../../../../shared/core/tunnel/wake-queue.ts';
 
-const sleeper = (name: number): { name: number; wakeAt: number } => ({ name, wakeAt: Number.POSITIVE_INFINITY });
+const sleeper = (name: number): { name: number; wakeAt: number } => ({
+  name,
+  wakeAt: Number.POSITIVE_INFINITY,
+});
 
 describe('a wake queue', () => {
   it('returns sleepers in the order of their times, each once', () => {
@@ -13,7 +16,12 @@ describe('a wake queue', () => {
     queue.wake(b, 10);
     queue.wake(c, 20);
 
-    const order = [queue.take(monoMs(100)), queue.take(monoMs(100)), queue.take(monoMs(100)), queue.take(monoMs(100))];
+    const order = [
+      queue.take(monoMs(100)),
+      queue.take(monoMs(100)),
+      queue.take(monoMs(100)),
+      queue.take(monoMs(100)),
+    ];
 
     expect(order).toEqual([b, c, a, undefined]);
   });

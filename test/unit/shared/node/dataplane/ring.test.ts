@@ -19,7 +19,9 @@ function put(to: PacketBatch, length: number, fill: number, port: number): void 
   to.push(offset, length, to.addAddress(record, 0), fill & 3);
 }
 
-function contents(of: PacketBatch): { length: number; fill: number | undefined; port: number; tos: number }[] {
+function contents(
+  of: PacketBatch,
+): { length: number; fill: number | undefined; port: number; tos: number }[] {
   return Array.from({ length: of.count }, (_, i) => {
     const at = of.address[i]! * endpointSize;
     const length = of.length[i]!;
@@ -80,26 +82,30 @@ describe('a ring', () => {
       fc.record({ kind: fc.constant('take' as const) }),
     );
     fc.assert(
-      fc.property(fc.integer({ min: 200, max: 3000 }), fc.array(command, { maxLength: 60 }), (size, commands) => {
-        const ring = new Ring(ringMemory(size));
-        const model: ReturnType<typeof contents> = [];
-        let n = 0;
-        for (const step of commands) {
-          const one = batch();
-          if (step.kind === 'take') {
-            const taken = ring.take(one);
-            expect(contents(one)).toEqual(model.splice(0, taken));
-            // A whole batch has room for all that such a small ring holds.
-            expect(model).toHaveLength(0);
-            continue;
+      fc.property(
+        fc.integer({ min: 200, max: 3000 }),
+        fc.array(command, { maxLength: 60 }),
+        (size, commands) => {
+          const ring = new Ring(ringMemory(size));
+          const model: ReturnType<typeof contents> = [];
+          let n = 0;
+          for (const step of commands) {
+            const one = batch();
+            if (step.kind === 'take') {
+              const taken = ring.take(one);
+              expect(contents(one)).toEqual(model.splice(0, taken));
+              // A whole batch has room for all that such a small ring holds.
+              expect(model).toHaveLength(0);
+              continue;
+            }
+            for (const length of step.lengths) {
+              const single = batch();
+              put(single, length, n++ & 255, 1 + (n % 60000));
+              if (ring.push(single) === 0) model.push(...contents(single));
+            }
           }
-          for (const length of step.lengths) {
-            const single = batch();
-            put(single, length, n++ & 255, 1 + (n % 60000));
-            if (ring.push(single) === 0) model.push(...contents(single));
-          }
-        }
-      }),
+        },
+      ),
       { seed: 11, numRuns: 400 },
     );
   });

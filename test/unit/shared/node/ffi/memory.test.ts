@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { AssertionError } from '../../../../../shared/core/base/assert.ts';
 import { errno, errnoName } from '../../../../../shared/node/ffi/errno.ts';
 import { ffiAvailable, type Libc } from '../../../../../shared/node/ffi/libc.ts';
-import { EFD_NONBLOCK, MAP_FIXED } from '../../../../../shared/node/ffi/structs.ts';
 import { maxMemoryBytes, WorkerMemory } from '../../../../../shared/node/ffi/memory.ts';
+import { EFD_NONBLOCK, MAP_FIXED } from '../../../../../shared/node/ffi/structs.ts';
 
 /** A memory at an address that takes more than 32 bits, close to where the lower half overflows. */
 const highAddress = { addressOf: () => 0x7fff_ffff_f000, memfdCreate: () => -1 } as unknown as Libc;
