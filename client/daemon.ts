@@ -5,10 +5,10 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { systemClock } from '../shared/node/clock.ts';
 import type { TunnelBackend } from '../shared/node/dataplane/messages.ts';
-import { startTunnelThread } from '../shared/node/dataplane/thread-link.ts';
 import { createLog } from '../shared/node/log.ts';
 import { run } from '../shared/node/run.ts';
 import { serveUapi } from '../shared/node/uapi/uapi-socket.ts';
+import { startBackend } from '../shared/node/wgtools/start-backend.ts';
 import { claimStateDir, leaveStateDir } from './control/daemon-mark.ts';
 import { LogRing } from './control/log-ring.ts';
 import { Methods } from './control/methods.ts';
@@ -65,7 +65,7 @@ async function serveUntilStopped(options: DaemonOptions): Promise<void> {
     import.meta.url,
   );
   const startThread = (interfaceName: string, mtu: number): Promise<TunnelBackend> =>
-    startTunnelThread({ entry, interfaceName, mtu, log });
+    startBackend({ choice: settings.current['tunnel.backend'], entry, interfaceName, mtu, log });
   const tunnel = new HostTunnel({ startThread, serveUapi, log });
   const host = new HostRestorer(journal, { run, sysctl: systemSysctl });
   const driver = new Driver({

@@ -81,6 +81,7 @@ export class HostTunnel implements TunnelPort {
   /** `wg show` is a courtesy: without it the tunnel works as well. */
   async #serve(backend: TunnelBackend, onFact: (fact: Fact) => void): Promise<UapiServer | undefined> {
     const { log, serveUapi } = this.#options;
+    if (backend.kind === 'kernel') return undefined; // `wg` asks the kernel itself.
     const { interfaceName } = backend;
     const problem = {
       code: 'tunnel-ended',

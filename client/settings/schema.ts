@@ -6,6 +6,7 @@
 import type { SettingEntry, SettingsPatch, SettingValue } from '../../shared/core/control/api.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { type Mode, parseMode } from '../../shared/core/control/status.ts';
+import { type BackendChoice, backendChoices } from '../../shared/core/tunnel/config.ts';
 
 export interface Settings {
   readonly mode: Mode;
@@ -16,6 +17,8 @@ export interface Settings {
   readonly 'tunnel.interface': string;
   /** 0: what the edge's file says, else 1420. */
   readonly 'tunnel.mtu': number;
+  /** What carries the packets. */
+  readonly 'tunnel.backend': BackendChoice;
   readonly 'log.level': 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -27,6 +30,7 @@ export const defaultSettings: Settings = {
   autoConnect: true,
   'tunnel.interface': 'culvert0',
   'tunnel.mtu': 0,
+  'tunnel.backend': 'userspace',
   'log.level': 'info',
 };
 
@@ -48,6 +52,10 @@ const rules: {
   'tunnel.mtu': [
     'largest packet inside the tunnel; 0 takes what the file says, else 1420',
     (value) => asNumber(value, (mtu) => mtu === 0 || (mtu >= least && mtu <= most)),
+  ],
+  'tunnel.backend': [
+    'userspace, kernel, or auto, which takes the kernel where it knows WireGuard',
+    (value) => backendChoices.find((choice) => choice === value),
   ],
   'log.level': [
     'debug, info, warn or error; names and addresses appear at debug only',

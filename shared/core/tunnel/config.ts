@@ -9,6 +9,11 @@ import type { Endpoint } from '../base/endpoint.ts';
 /** An address prefix as text, host bits zero: '10.0.0.0/8', 'fd00::/64'. */
 export type PrefixText = string;
 
+/** Whether packets are handled by this program or by the kernel's WireGuard; `auto`: the kernel where it can. */
+export const backendChoices = ['userspace', 'kernel', 'auto'] as const;
+
+export type BackendChoice = (typeof backendChoices)[number];
+
 /** A change to a device. Absent fields stay as they are. Valid as a whole or not applied at all. */
 export interface DeviceChange {
   /** 32 bytes; all zeros removes the key. */
