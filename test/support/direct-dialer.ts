@@ -32,10 +32,9 @@ export class DirectDialer implements Dialer {
     const { host, port, signal } = request;
     this.dialled.push({ host, port });
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return void reject(signal.reason);
+      if (signal.aborted) return reject(signal.reason);
       const address = this.#resolve(host);
-      if (address === undefined)
-        return void reject(new DialError('name-not-found', `No host is called ${host}.`));
+      if (address === undefined) return reject(new DialError('name-not-found', `No host is called ${host}.`));
       const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true });
       const onAbort = (): void => {
         socket.destroy();

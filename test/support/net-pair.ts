@@ -29,8 +29,50 @@ export interface PathShape {
 interface Travelling {
   readonly at: number;
   readonly order: number;
-  readonly to: 0 | 1;
   readonly bytes: Uint8Array;
+}
+
+/** A binary heap: the earliest first, of equal times the one that left first. */
+class Arrivals {
+  readonly #heap: Travelling[] = [];
+
+  nextAt(): number {
+    return this.#heap[0]?.at ?? Number.POSITIVE_INFINITY;
+  }
+
+  push(one: Travelling): void {
+    const heap = this.#heap;
+    let i = heap.push(one) - 1;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (isSooner(heap[parent]!, one)) break;
+      heap[i] = heap[parent]!;
+      i = parent;
+    }
+    heap[i] = one;
+  }
+
+  take(): Travelling {
+    const heap = this.#heap;
+    const first = heap[0]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return first;
+    let i = 0;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isSooner(heap[child + 1]!, heap[child]!)) child++;
+      if (isSooner(last, heap[child]!)) break;
+      heap[i] = heap[child]!;
+      i = child;
+    }
+    heap[i] = last;
+    return first;
+  }
+}
+
+function isSooner(a: Travelling, b: Travelling): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
 
 export interface PairOptions {
@@ -49,8 +91,14 @@ export const addressB = Uint8Array.of(10, 0, 0, 2);
 export const address6A = Uint8Array.of(0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 export const address6B = Uint8Array.of(0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2);
 
-export function netBatch(size = 1 << 20, capacity = 1024): PacketBatch {
-  return new PacketBatch({ bytes: new Uint8Array(size), arenaStart: 0, arenaEnd: size, capacity, addressCapacity: 1 });
+export function netBatch(size = 1 << 21, capacity = 1024): PacketBatch {
+  return new PacketBatch({
+    bytes: new Uint8Array(size),
+    arenaStart: 0,
+    arenaEnd: size,
+    capacity,
+    addressCapacity: 1,
+  });
 }
 
 export class NetPair {
@@ -67,7 +115,8 @@ export class NetPair {
   readonly #filter: PairOptions['filter'];
   readonly #in = netBatch();
   readonly #out = netBatch();
-  #travelling: Travelling[] = [];
+  /** Towards A and towards B. */
+  readonly #travelling = [new Arrivals(), new Arrivals()] as const;
   #order = 0;
   #freeAt: [number, number] = [0, 0];
 
@@ -121,8 +170,12 @@ export class NetPair {
   /** Goes to the next thing that happens. False where nothing will, or it is after `until`. */
   step(until = Number.POSITIVE_INFINITY): boolean {
     this.settle();
-    let next = Math.min(this.a.nextTimeoutAt(), this.b.nextTimeoutAt());
-    for (const one of this.#travelling) next = Math.min(next, one.at);
+    const next = Math.min(
+      this.a.nextTimeoutAt(),
+      this.b.nextTimeoutAt(),
+      this.#travelling[0].nextAt(),
+      this.#travelling[1].nextAt(),
+    );
     if (next === Number.POSITIVE_INFINITY || next > until) return false;
     this.now = Math.max(this.now, next);
     this.#arrive(0);
@@ -153,7 +206,7 @@ export class NetPair {
 
   /** A packet from outside of both. */
   inject(to: 0 | 1, bytes: Uint8Array): void {
-    this.#travelling.push({ at: this.now, order: this.#order++, to, bytes });
+    this.#travelling[to].push({ at: this.now, order: this.#order++, bytes });
   }
 
   #announce(index: 0 | 1): boolean {
@@ -163,13 +216,12 @@ export class NetPair {
   }
 
   #arrive(to: 0 | 1): void {
-    const due = this.#travelling.filter((one) => one.to === to && one.at <= this.now);
-    if (due.length === 0) return;
-    this.#travelling = this.#travelling.filter((one) => one.to !== to || one.at > this.now);
-    due.sort((x, y) => x.at - y.at || x.order - y.order);
+    const arrivals = this.#travelling[to];
+    if (arrivals.nextAt() > this.now) return;
     this.#in.clear();
     this.#out.clear();
-    for (const { bytes } of due) {
+    while (arrivals.nextAt() <= this.now && this.#in.count < this.#in.capacity) {
+      const { bytes } = arrivals.take();
       const offset = this.#in.reserve(bytes.length);
       if (offset < 0 || !this.#in.push(offset, bytes.length)) throw new Error('the batch is too small');
       this.#in.bytes.set(bytes, offset);
@@ -216,12 +268,8 @@ export class NetPair {
         content[Math.floor(this.#random() * content.length)]! ^= 1 + Math.floor(this.#random() * 255);
         this.dropped++;
       }
-      this.#travelling.push({
-        at: leaves + path.delayMs + late,
-        order: this.#order++,
-        to: from === 0 ? 1 : 0,
-        bytes: content,
-      });
+      const at = leaves + path.delayMs + late;
+      this.#travelling[from === 0 ? 1 : 0].push({ at, order: this.#order++, bytes: content });
     }
   }
 }

@@ -1,5 +1,4 @@
 // A proxy server whose clients and destinations are streams in memory: no socket, no network, no clock.
-import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Credentials } from '../../client/proxy/access.ts';
@@ -61,11 +60,9 @@ export class StubFlow implements UdpFlow {
   readonly sent: { host: string; port: number; bytes: Buffer }[] = [];
   closed = false;
   answer: (message: UdpMessage) => void = () => {};
-  #waiting: (() => void)[] = [];
 
   send(host: string, port: number, bytes: Uint8Array): void {
     this.sent.push({ host, port, bytes: Buffer.from(bytes) });
-    this.#waiting.shift()?.();
   }
 
   onMessage(listener: (message: UdpMessage) => void): void {
@@ -74,12 +71,6 @@ export class StubFlow implements UdpFlow {
 
   close(): void {
     this.closed = true;
-  }
-
-  /** Resolves with the next datagram sent. */
-  async next(): Promise<{ host: string; port: number; bytes: Buffer }> {
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    return this.sent.at(-1)!;
   }
 }
 
@@ -165,14 +156,6 @@ export class TestClient {
 /** Lets everything in memory arrive. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < settleTurns; turn++) await nextTurn();
-}
-
-/** What a stream carries until it ends. */
-export async function readToEnd(stream: Duplex): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk)).resume();
-  if (!stream.readableEnded) await once(stream, 'end');
-  return Buffer.concat(chunks);
 }
 
 /** Collects what a far end receives. */

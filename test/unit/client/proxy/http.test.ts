@@ -98,6 +98,26 @@ describe('plain requests', () => {
   });
 
   test.each([
+    ['ended', (far: Duplex) => far.end()],
+    ['spoke on unasked', (far: Duplex) => far.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison')],
+  ])('a kept connection that the origin %s between two requests is not used again', async (_title, spoil) => {
+    const { connect, dialer } = proxyWorld();
+    const client = connect();
+    await client.send(get);
+    await settle();
+    dialer.far[0]!.write(hello);
+    await client.take();
+
+    spoil(dialer.far[0]!);
+    await settle();
+    await client.send('POST http://a.example/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx');
+    await settle();
+    dialer.far.at(-1)!.write(hello);
+
+    expect(parts(await client.takeText())).toMatchObject({ status: 'HTTP/1.1 200 OK', body: 'hello' });
+  });
+
+  test.each([
     ['a length', 'Content-Length: 9\r\n\r\nall of it', /\r\nContent-Length: 9\r\n[^]*\r\n\r\nall of it$/],
     [
       'chunks',
@@ -215,6 +235,18 @@ describe('plain requests', () => {
       status: 'HTTP/1.1 413 No',
       headers: expect.arrayContaining(['Connection: close']),
     });
+    expect(client.ended).toBe(true);
+  });
+
+  test('an answer before the body has come ends the connection, as the rest is no next request', async () => {
+    const { connect, dialer } = proxyWorld();
+    const client = connect();
+    await client.send('POST http://a.example/ HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf');
+    await settle();
+
+    dialer.far[0]!.write(hello);
+
+    expect(parts(await client.takeText()).headers).toContain('Connection: close');
     expect(client.ended).toBe(true);
   });
 

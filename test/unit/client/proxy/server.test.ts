@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, connect as dialSocket, type Socket } from 'node:net';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ProxyServer } from '../../../../client/proxy/server.ts';
@@ -333,7 +334,9 @@ describe('the port', () => {
   async function ask(request: string, host = '127.0.0.1'): Promise<string> {
     const socket = dialSocket(proxy.port, host);
     socket.write(request);
-    return String((await once(socket, 'data'))[0]);
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    socket.destroy();
+    return answer.toString();
   }
 
   test.each(['127.0.0.1', '::1'])('answers at %s with a page that says what it is', async (host) => {
@@ -349,11 +352,8 @@ describe('the port', () => {
   test('serves a configuration for browsers that never goes direct, but on this machine', async () => {
     const answer = await ask(`GET /proxy.pac HTTP/1.1\r\nHost: localhost:${proxy.port}\r\n\r\n`);
     const script = answer.slice(answer.indexOf('\r\n\r\n') + 4);
-    // oxlint-disable-next-line no-new-func -- a browser would run it too.
-    const find = new Function(`${script}; return FindProxyForURL;`)() as (
-      url: string,
-      host: string,
-    ) => string;
+    const find = (url: string, host: string): unknown =>
+      runInNewContext(`${script}; FindProxyForURL(${JSON.stringify(url)}, ${JSON.stringify(host)})`);
 
     expect(answer).toContain('Content-Type: application/x-ns-proxy-autoconfig');
     expect(find('http://a.example/', 'a.example')).toBe(`PROXY localhost:${proxy.port}`);
@@ -400,11 +400,12 @@ describe('the port', () => {
     socket.on('error', () => {});
     socket.write(socks5);
     await once(socket, 'data');
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
 
     await proxy.close();
     await proxy.close();
 
-    if (!socket.closed) await once(socket, 'close');
+    await closed;
     expect(proxy.port).toBe(0);
     expect(dialer.far[0]!.destroyed).toBe(true);
   });

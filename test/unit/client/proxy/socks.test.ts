@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { DialFailure } from '../../../../client/proxy/dialer.ts';
+import type { ProxyServer } from '../../../../client/proxy/server.ts';
 import { listenTo, proxyWorld, settle } from '../../../support/proxy-world.ts';
 
 const connectRequest = [5, 1, 0, 3, 9, ...Buffer.from('a.example'), 0, 80];
@@ -175,6 +176,48 @@ describe('an established tunnel', () => {
     await settle();
 
     expect(heard).toEqual({ text: 'and you', ended: true });
+  });
+
+  test('delivers what the client left behind, although the client has gone meanwhile', async () => {
+    const { connect, dialer, proxy } = proxyWorld();
+    const client = connect();
+    await client.send(socks5);
+    const far = dialer.far[0]!;
+    far.end();
+    // The second write is more than the far end holds unread, but no reason yet to rest the client.
+    await client.send(Buffer.alloc(far.readableHighWaterMark - 1));
+    await settle();
+    client.stream.end(Buffer.alloc(10));
+    await settle();
+    expect([client.stream.closed, proxy.counters.connections]).toEqual([true, 1]);
+
+    const heard = listenTo(far);
+    await settle();
+
+    expect([heard.text.length, heard.ended]).toEqual([far.readableHighWaterMark + 9, true]);
+    expect(proxy.counters.connections).toBe(0);
+  });
+
+  test.each([
+    ['when the gate closes', (proxy: ProxyServer) => proxy.setGate({ kind: 'closed', reason: 'no' })],
+    ['after its idle time', (proxy: ProxyServer) => [1, 2, 3].forEach(() => proxy.sweep())],
+    ['when the proxy ends', (proxy: ProxyServer) => void proxy.close()],
+  ])('drops what the client left behind %s', async (_title, stop) => {
+    const { connect, dialer, proxy } = proxyWorld({ limits: { sweepMs: 10, halfClosedIdleMs: 20 } });
+    const client = connect();
+    await client.send(socks5);
+    const far = dialer.far[0]!;
+    far.end();
+    await client.send(Buffer.alloc(far.readableHighWaterMark - 1));
+    await settle();
+    client.stream.end(Buffer.alloc(10));
+    await settle();
+
+    stop(proxy);
+    await settle();
+
+    expect(far.destroyed).toBe(true);
+    expect(proxy.counters.connections).toBe(0);
   });
 
   test('breaks for the other side when one side breaks', async () => {
