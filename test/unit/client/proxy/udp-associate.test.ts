@@ -142,18 +142,20 @@ describe.each(hosts)('an association at %s', (host) => {
     await until(() => proxy.counters.udp.up === 1);
   });
 
-  test.runIf(host === '127.0.0.1')('belongs to the address of its connection', async () => {
-    const stranger = createSocket('udp4');
-    stranger.bind(0, '127.0.0.2');
-    await once(stranger, 'listening');
-    open.push(stranger);
-    const port = portIn(await associate(proxy));
+  // There is but one ::1.
+  if (host === '127.0.0.1')
+    test('belongs to the address of its connection', async () => {
+      const stranger = createSocket('udp4');
+      stranger.bind(0, '127.0.0.2');
+      await once(stranger, 'listening');
+      open.push(stranger);
+      const port = portIn(await associate(proxy));
 
-    stranger.send(datagram('not mine'), port, host);
+      stranger.send(datagram('not mine'), port, host);
 
-    await until(() => proxy.counters.udp.strangers === 1);
-    expect(dialer.flows[0]!.sent).toEqual([]);
-  });
+      await until(() => proxy.counters.udp.strangers === 1);
+      expect(dialer.flows[0]!.sent).toEqual([]);
+    });
 
   test.each([
     ['ends', (socket: Socket) => socket.end()],
