@@ -1,4 +1,4 @@
-// Two kinds of tests. `fast` runs in parallel and touches no network of this machine. `net` builds network
+// Three kinds of tests. `fast` runs in parallel and touches no network of this machine. `net` builds network
 // namespaces and measures real time, so its files run one after the other, after everything else.
 // CULVERT_TEST_ONLY (from `npm test -- --only`) narrows the folders.
 import { availableParallelism } from 'node:os';
@@ -41,11 +41,23 @@ const net: TestProjectInlineConfiguration = {
   },
 };
 
+// The same interop on the portable path: Node's own UDP sockets, cryptography in plain JavaScript.
+const portable: TestProjectInlineConfiguration = {
+  test: {
+    ...net.test,
+    name: 'portable',
+    include: filesOf('interop'),
+    exclude: ['test/interop/uapi.test.ts'],
+    env: { CULVERT_UDP: 'dgram', CULVERT_CRYPTO: 'portable' },
+    sequence: { groupOrder: 2 },
+  },
+};
+
 export default defineConfig({
   root,
   test: {
     watch: false,
     reporters: ['default', new CountsReporter()],
-    projects: [fast, net].filter((project) => project.test?.include?.length !== 0),
+    projects: [fast, net, portable].filter((project) => project.test?.include?.length !== 0),
   },
 });

@@ -16,17 +16,21 @@ export const ringControl = {
   request: 0,
   /** The last request that was answered. */
   answered: 1,
-  /** Of the last request: -1 = end, else the port to bind. */
+  /** Of the last request: the port to bind, endRequest or markRequest. */
   port: 2,
   /** The answer: 0 or a positive errno. */
   errno: 3,
   /** The bound port. */
   localPort: 4,
+  /** The mark that markRequest asks for. */
+  mark: 5,
   words: 8,
 } as const;
 
 /** `port` of a request that ends the socket worker. */
 export const endRequest = -1;
+/** `port` of a request that sets the firewall mark. */
+export const markRequest = -2;
 
 /** What both workers share. */
 export interface UdpRingMemory {
@@ -77,11 +81,10 @@ export class UdpRing implements UdpPort {
   }
 
   setMark(mark: number): void {
-    if (mark === 0) return;
-    throw new CulvertError('ffi-unavailable', {
-      text: 'The portable UDP sockets take no firewall mark.',
-      errno: 95,
-    });
+    Atomics.store(this.#control, ringControl.mark, mark);
+    const errno = this.#request(markRequest);
+    if (errno === 0) return;
+    throw new CulvertError('ffi-unavailable', { text: 'The firewall mark cannot be set here.', errno });
   }
 
   readBatch(batch: PacketBatch): number {

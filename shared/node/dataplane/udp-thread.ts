@@ -11,7 +11,7 @@ import { silentLog } from '../log.ts';
 import { UdpDgram } from '../udp/udp-dgram.ts';
 import { loopBatches, loopBatchesBytes } from './batches.ts';
 import { Ring } from './ring.ts';
-import { endRequest, ringControl, type UdpRingMemory } from './udp-ring.ts';
+import { endRequest, markRequest, ringControl, type UdpRingMemory } from './udp-ring.ts';
 
 const shared = workerData as UdpRingMemory;
 const libc = requireLibc();
@@ -55,7 +55,8 @@ async function carryOut(port: number): Promise<number> {
     return 0;
   }
   try {
-    await sockets.bind(port);
+    if (port === markRequest) sockets.setMark(Atomics.load(control, ringControl.mark) >>> 0);
+    else await sockets.bind(port);
     return 0;
   } catch (error) {
     const inputOutput = 5;

@@ -1,6 +1,6 @@
 /**
  * UdpPort on node:dgram: correct on any system that Node runs on, and slow. One datagram a call; no
- * type-of-service bytes, no firewall mark, no choice of the source address.
+ * type-of-service bytes, no choice of the source address; a firewall mark only where native calls work.
  */
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
@@ -11,6 +11,7 @@ import type { Log } from '../../core/base/ports.ts';
 import { CulvertError } from '../../core/control/codes.ts';
 import type { PacketBatch } from '../../core/packet/batch.ts';
 import type { UdpPort } from './port.ts';
+import { forceSocketBuffers, setSocketMark } from './socket-options.ts';
 
 interface Waiting {
   readonly bytes: Uint8Array;
@@ -29,6 +30,7 @@ const maxWaitingBytes = 8 * 1024 * 1024;
 /** Bytes that Node may hold back for a socket that is full. Datagrams beyond are dropped. */
 const maxSendQueueBytes = 1024 * 1024;
 const freePortTries = 32;
+const operationNotSupported = 95;
 /** The system grants less where its limit is lower. */
 const socketBufferBytes = 7 * 1024 * 1024;
 
@@ -40,6 +42,7 @@ export class UdpDgram implements UdpPort {
   receiveDrops = 0;
   readonly #log: Log;
   #pair: Pair | undefined;
+  #mark = 0;
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
   /** The last address written as text: trains go to one peer. */
@@ -58,6 +61,12 @@ export class UdpDgram implements UdpPort {
   async bind(port: number): Promise<void> {
     if (this.#pair !== undefined && port === this.#pair.port) return;
     const pair = await openPair(port);
+    try {
+      if (this.#mark !== 0) markPair(pair, this.#mark);
+    } catch (error) {
+      closePair(pair);
+      throw error;
+    }
     this.close();
     this.#pair = pair;
     for (const socket of [pair.v4, pair.v6]) {
@@ -66,12 +75,11 @@ export class UdpDgram implements UdpPort {
     }
   }
 
-  /** Only 0 works: anything else could send the tunnel's own packets into the tunnel. */
+  /** Throws where it cannot be had: without it the tunnel's own packets could enter the tunnel. */
   setMark(mark: number): void {
-    if (mark === 0) return;
-    throw new CulvertError('ffi-unavailable', {
-      text: 'A firewall mark needs native calls, which do not work here.',
-    });
+    if (mark === this.#mark) return;
+    if (this.#pair !== undefined) markPair(this.#pair, mark);
+    this.#mark = mark;
   }
 
   readBatch(batch: PacketBatch): number {
@@ -103,8 +111,7 @@ export class UdpDgram implements UdpPort {
   }
 
   close(): void {
-    this.#pair?.v4?.close();
-    this.#pair?.v6?.close();
+    if (this.#pair !== undefined) closePair(this.#pair);
     this.#pair = undefined;
     this.#waiting.length = 0;
     this.#waitingBytes = 0;
@@ -150,6 +157,19 @@ export class UdpDgram implements UdpPort {
   }
 }
 
+function closePair(pair: Pair): void {
+  pair.v4?.close();
+  pair.v6?.close();
+}
+
+function markPair(pair: Pair, mark: number): void {
+  for (const socket of [pair.v4, pair.v6]) {
+    if (socket === undefined || setSocketMark(socket, mark)) continue;
+    const text = 'The firewall mark of the UDP sockets cannot be set here.';
+    throw new CulvertError('ffi-unavailable', { text, errno: operationNotSupported });
+  }
+}
+
 /** A datagram that fails is lost, as datagrams are; with a callback Node raises no error event. */
 function ignoreOutcome(): void {}
 
@@ -191,6 +211,7 @@ function openOne(type: 'udp4' | 'udp6', port: number): Promise<Socket | SystemEr
 }
 
 function enlargeBuffers(socket: Socket): void {
+  if (forceSocketBuffers(socket, socketBufferBytes)) return;
   try {
     socket.setRecvBufferSize(socketBufferBytes);
     socket.setSendBufferSize(socketBufferBytes);
