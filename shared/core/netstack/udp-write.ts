@@ -1,0 +1,105 @@
+/** Writing UDP datagrams into the outgoing batch, cut into fragments where they are larger than the path. */
+
+import type { PacketBatch } from '../packet/batch.ts';
+import { foldSum, sumRange, writeU16 } from '../packet/checksum.ts';
+import { protocolFragment, protocolUdp } from '../packet/transport.ts';
+import { udpHeaderSize } from '../packet/udp.ts';
+import { reservePacket } from './context.ts';
+import type { DatagramQueue } from './datagram-queue.ts';
+import { markFragment4, writeIpHeader } from './ip-output.ts';
+import { writeWord } from './tcp-options.ts';
+import type { UdpSocket } from './udp-socket.ts';
+
+const fragmentHeaderSize = 8;
+/** Room for one datagram with its headers. */
+export const datagramScratchSize: number = 65_535 + 64;
+
+/** Writes the next leaving datagram. False where `out` has no room for all of it. */
+export function writeDatagram(
+  socket: UdpSocket,
+  scratch: () => Uint8Array,
+  id: number,
+  out: PacketBatch,
+): boolean {
+  const size = socket.leavingSize;
+  const { path } = socket;
+  if (path.headerSize + size > socket.mtu) return writeFragments(socket, scratch(), id, out);
+  const offset = reservePacket(out, path.headerSize + size);
+  if (offset < 0) return false;
+  writeIpHeader(path, out.bytes, offset, size);
+  writeUdp(socket, socket.leaving, true, out.bytes, offset + path.headerSize);
+  return out.push(offset, path.headerSize + size);
+}
+
+/** The datagram that arrived first, as the packet it was, for an ICMP error about it. Returns its length. */
+export function rebuildArrived(socket: UdpSocket, to: Uint8Array): number {
+  const { path, arrived } = socket;
+  if (arrived.nextLength < 0) return 0;
+  const size = arrived.nextLength + udpHeaderSize;
+  // The path is ours; the packet was theirs: swap the addresses.
+  writeIpHeader(path, to, 0, size);
+  const at = path.version === 4 ? 12 : 8;
+  to.set(path.remote, at);
+  to.set(path.local, at + path.remote.length);
+  writeUdp(socket, arrived, false, to, path.headerSize);
+  return path.headerSize + size;
+}
+
+function writeUdp(
+  socket: UdpSocket,
+  queue: DatagramQueue,
+  isOurs: boolean,
+  bytes: Uint8Array,
+  at: number,
+): void {
+  const size = queue.nextLength + udpHeaderSize;
+  const { local, remote, path } = socket;
+  writeU16(bytes, at, isOurs ? local.port : remote.port);
+  writeU16(bytes, at + 2, isOurs ? remote.port : local.port);
+  writeU16(bytes, at + 4, size);
+  writeU16(bytes, at + 6, 0);
+  queue.copyPart(0, size - udpHeaderSize, bytes, at + udpHeaderSize);
+  const sum = ~foldSum(path.pseudo + size + sumRange(bytes, at, size)) & 0xffff;
+  // Zero would mean "none" (RFC 768).
+  writeU16(bytes, at + 6, sum === 0 ? 0xffff : sum);
+}
+
+/** All fragments or none. */
+function writeFragments(socket: UdpSocket, scratch: Uint8Array, id: number, out: PacketBatch): boolean {
+  const { path } = socket;
+  const total = socket.leavingSize;
+  writeUdp(socket, socket.leaving, true, scratch, 0);
+  const extra = path.version === 4 ? 0 : fragmentHeaderSize;
+  const most = (socket.mtu - path.headerSize - extra) & ~7;
+  const { count, cursor } = out;
+  for (let at = 0; at < total; at += most) {
+    const size = Math.min(most, total - at);
+    const offset = reservePacket(out, path.headerSize + extra + size);
+    if (offset < 0) {
+      out.count = count;
+      out.cursor = cursor;
+      return false;
+    }
+    const more = at + size < total;
+    writeIpHeader(path, out.bytes, offset, extra + size);
+    if (path.version === 4) markFragment4(out.bytes, offset, id, at >>> 3, more);
+    else writeFragmentHeader6(out.bytes, offset, path.headerSize, (at & ~7) | (more ? 1 : 0), id);
+    out.bytes.set(scratch.subarray(at, at + size), offset + path.headerSize + extra);
+    out.push(offset, path.headerSize + extra + size);
+  }
+  return true;
+}
+
+function writeFragmentHeader6(
+  bytes: Uint8Array,
+  offset: number,
+  at: number,
+  field: number,
+  id: number,
+): void {
+  bytes[offset + 6] = protocolFragment;
+  bytes[offset + at] = protocolUdp;
+  bytes[offset + at + 1] = 0;
+  writeU16(bytes, offset + at + 2, field);
+  writeWord(bytes, offset + at + 4, id);
+}
