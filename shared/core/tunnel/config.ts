@@ -56,6 +56,9 @@ export interface DeviceStatus {
   readonly dataplane: DataplaneStatus;
 }
 
+/** What a device knows of itself; the rest of DeviceStatus belongs to its sockets. */
+export type CoreStatus = Pick<DeviceStatus, 'privateKey' | 'publicKey' | 'peers' | 'drops'>;
+
 export interface DataplaneStatus {
   readonly suite: string;
   readonly udp: string;

@@ -16,7 +16,7 @@ import { AllowedIps } from '../peers/allowed-ips.ts';
 import { IndexTable } from '../peers/index-table.ts';
 import { PeerTable } from '../peers/peer-table.ts';
 import { type Limits, paperLimits } from '../session/limits.ts';
-import type { DeviceChange, DeviceStatus } from './config.ts';
+import type { CoreStatus, DeviceChange } from './config.ts';
 import { Configurator } from './configurator.ts';
 import { drop, type IndexEntry, type TunnelContext } from './context.ts';
 import type { TunnelEvent } from './events.ts';
@@ -43,9 +43,6 @@ export interface TunnelDeviceOptions {
 
 /** Timers of peers carried out in one `handleTimeout`; the rest is due at once again. */
 const timersPerCall = 256;
-
-/** What a device knows of itself; the rest of DeviceStatus belongs to its sockets. */
-export type CoreStatus = Pick<DeviceStatus, 'privateKey' | 'publicKey' | 'peers' | 'drops'>;
 
 export class TunnelDevice {
   readonly #context: TunnelContext;

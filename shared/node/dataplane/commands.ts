@@ -26,15 +26,19 @@ export class Commands {
     this.#options = options;
   }
 
-  /** Applies a change. Throws CulvertError, with nothing changed, where the port cannot be had. */
+  /** Applies a change. Throws CulvertError, with nothing changed, where the port or the mark cannot be had. */
   configure(change: DeviceChange): void {
     const { udp, device, clock } = this.#options;
-    if (change.listenPort !== undefined) udp.bind(change.listenPort);
-    else if (udp.localPort === 0) udp.bind(0);
-    if (change.fwmark !== undefined) {
-      this.#fwmark = change.fwmark;
-      udp.setMark(change.fwmark);
+    const { fwmark = this.#fwmark } = change;
+    udp.setMark(fwmark);
+    try {
+      if (change.listenPort !== undefined) udp.bind(change.listenPort);
+      else if (udp.localPort === 0) udp.bind(0);
+    } catch (error) {
+      udp.setMark(this.#fwmark);
+      throw error;
     }
+    this.#fwmark = fwmark;
     device.configure(change, clock.now());
   }
 

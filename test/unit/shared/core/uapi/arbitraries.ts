@@ -38,8 +38,9 @@ const peerChange: fc.Arbitrary<PeerChange> = fc
   .record(
     {
       publicKey: keys,
-      remove: fc.constantFrom(true as const),
-      updateOnly: fc.constantFrom(true as const),
+      // Rare, or devices would stay empty and properties of their peers would say nothing.
+      removes: fc.nat(9),
+      updates: fc.nat(5),
       presharedKey: anyKeys,
       endpoint: endpoints,
       persistentKeepalive: fc.integer({ min: 0, max: 65535 }),
@@ -47,25 +48,28 @@ const peerChange: fc.Arbitrary<PeerChange> = fc
       allowedIps: prefixes,
       removeAllowedIps: prefixes,
     },
-    { requiredKeys: ['publicKey', 'allowedIps'] },
+    { requiredKeys: ['publicKey', 'allowedIps', 'removes', 'updates'] },
   )
-  .map((peer) => {
-    if (peer.remove) return { publicKey: peer.publicKey, remove: true, allowedIps: [] };
-    const { removeAllowedIps, ...rest } = peer;
+  .map(({ removes, updates, ...peer }): PeerChange => {
+    if (removes === 0) return { publicKey: peer.publicKey, remove: true, allowedIps: [] };
+    const { removeAllowedIps, ...settings } = peer;
+    const rest = updates === 0 ? { ...settings, updateOnly: true } : settings;
     const taken = removeAllowedIps?.filter((prefix) => !peer.allowedIps.includes(prefix)) ?? [];
     return taken.length > 0 ? { ...rest, removeAllowedIps: taken } : rest;
   });
 
-export const changes: fc.Arbitrary<DeviceChange> = fc.record(
-  {
-    privateKey: anyKeys,
-    listenPort: fc.integer({ min: 0, max: 65535 }),
-    fwmark: fc.integer({ min: 0, max: 0xffff_ffff }),
-    replacePeers: fc.constantFrom(true as const),
-    peers: fc.array(peerChange, { maxLength: 6 }),
-  },
-  { requiredKeys: ['peers'] },
-);
+export const changes: fc.Arbitrary<DeviceChange> = fc
+  .record(
+    {
+      privateKey: anyKeys,
+      listenPort: fc.integer({ min: 0, max: 65535 }),
+      fwmark: fc.integer({ min: 0, max: 0xffff_ffff }),
+      replaces: fc.nat(7),
+      peers: fc.array(peerChange, { maxLength: 6 }),
+    },
+    { requiredKeys: ['peers', 'replaces'] },
+  )
+  .map(({ replaces, ...change }) => (replaces === 0 ? { ...change, replacePeers: true } : change));
 
 const peerStatus: fc.Arbitrary<PeerStatus> = fc.record({
   publicKey: keys,

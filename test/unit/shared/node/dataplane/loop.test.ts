@@ -129,11 +129,12 @@ describe('a data plane loop', () => {
     other.bind(4444);
     const before = a.commands.status();
 
-    expect(() => a.commands.configure({ listenPort: 4444, replacePeers: true, peers: [] })).toThrow(
-      expect.objectContaining({ code: 'port-in-use', errno: 98 }),
-    );
+    expect(() =>
+      a.commands.configure({ listenPort: 4444, fwmark: 7, replacePeers: true, peers: [] }),
+    ).toThrow(expect.objectContaining({ code: 'port-in-use', errno: 98 }));
 
     expect(a.commands.status()).toEqual(before);
+    expect(a.udp.mark).toBe(0);
   });
 });
 
