@@ -5,14 +5,16 @@
  */
 
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { Log } from '../../core/base/ports.ts';
 import { CulvertError } from '../../core/control/codes.ts';
 import type { Limits } from '../../core/session/limits.ts';
 import { TunnelDevice } from '../../core/tunnel/device.ts';
 import type { TunnelEvent } from '../../core/tunnel/events.ts';
+import { rehearse } from '../../core/tunnel/rehearsal.ts';
 import { systemClock } from '../clock.ts';
 import { chooseSuite } from '../crypto/choose.ts';
 import { systemEntropy } from '../entropy.ts';
-import { requireLibc } from '../ffi/libc.ts';
+import { type Libc, requireLibc } from '../ffi/libc.ts';
 import { WorkerMemory } from '../ffi/memory.ts';
 import { TunLinux } from '../tun/tun-linux.ts';
 import type { ImmediateUdpPort } from '../udp/port.ts';
@@ -52,6 +54,9 @@ export interface ThreadStart {
 /** Memory besides the batches: message headers, iovecs, control messages, staging. */
 const portsBytes = 4 * 1024 * 1024;
 
+/** The first handshake of a fresh program takes 12 ms, after this many about 1.5; they cost 20 ms together. */
+const rehearsalRounds = 8;
+
 /** Runs the tunnel of this worker until it is stopped. Call once, from the worker's entry file. */
 export function runTunTunnelThread(): void {
   const start = workerData as ThreadStart;
@@ -68,6 +73,17 @@ export function runTunTunnelThread(): void {
   }
 }
 
+interface SocketParts {
+  readonly libc: Libc;
+  readonly memory: WorkerMemory;
+  readonly log: Log;
+}
+
+function openSockets(start: ThreadStart, parts: SocketParts): ImmediateUdpPort {
+  const { udpRing } = start;
+  return udpRing === undefined ? new UdpLinux(parts) : new UdpRing(udpRing, parts.libc, parts.memory);
+}
+
 function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'stopped' | 'gone' {
   const { options, port } = start;
   const libc = requireLibc();
@@ -75,20 +91,21 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
   const log = threadLog(send);
   const clock = systemClock();
   const suite = chooseSuite({ memory, log });
+  const entropy = systemEntropy();
   const tun = new TunLinux({ libc, memory, log, name: options.interfaceName, mtu: options.mtu });
-  const udp: ImmediateUdpPort =
-    start.udpRing === undefined
-      ? new UdpLinux({ libc, memory, log })
-      : new UdpRing(start.udpRing, libc, memory);
+  const udp = openSockets(start, { libc, memory, log });
   const device = new TunnelDevice({
     suite,
-    entropy: systemEntropy(),
+    entropy,
     mtu: tun.mtu,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.firstCounter === undefined ? {} : { firstCounter: options.firstCounter }),
   });
+  const batches = loopBatches(memory);
+  const { fromUdp: input, toTun, out } = batches;
+  rehearse({ suite, entropy, input, toTun, out, rounds: rehearsalRounds });
   const onEvent = (event: TunnelEvent): void => send({ kind: 'event', event });
-  const loop = new DataplaneLoop({ device, udp, tun, clock, batches: loopBatches(memory), onEvent });
+  const loop = new DataplaneLoop({ device, udp, tun, clock, batches, onEvent });
   const commands = new Commands({ device, udp, tun, clock, suite: suite.name });
   send({ kind: 'ready', interfaceName: tun.name });
   try {
