@@ -44,6 +44,18 @@ export function cryptoSuiteContract(
   describe(`the crypto suite ${name}`, () => {
     const suite = makeSuite();
 
+    test('gives the same after a secret key was forgotten, and with more keys than it may keep', () => {
+      const suite = makeSuite();
+      const secrets = [1, 2, 3, 4].map((fill) => new Uint8Array(32).fill(fill));
+      const publics = secrets.map((secret) => suite.publicKey(secret));
+      const shared = secrets.map((secret, i) => suite.dh(secret, publics[(i + 1) % 4]!));
+
+      for (const secret of secrets) suite.forget?.(secret);
+
+      expect(secrets.map((secret) => suite.publicKey(secret))).toEqual(publics);
+      expect(secrets.map((secret, i) => suite.dh(secret, publics[(i + 1) % 4]!))).toEqual(shared);
+    });
+
     test('knows the known answers', () => {
       expect(selfTest(suite, makeBytes(selfTestBytes))).toBeUndefined();
     });

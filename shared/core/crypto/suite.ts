@@ -33,6 +33,8 @@ export interface CryptoSuite {
   publicKey(secretKey: Uint8Array): Uint8Array;
   /** X25519. Undefined where the shared secret is all zeros (a low-order public key). */
   dh(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined;
+  /** Forgets what it may keep for a secret key between calls. Called before the caller wipes the key. */
+  forget?(secretKey: Uint8Array): void;
   /** BLAKE2s-256 of one or two parts. */
   hash(first: Uint8Array, second?: Uint8Array): Uint8Array;
   /** Keyed BLAKE2s with 16 bytes of output. Key: up to 32 bytes. */

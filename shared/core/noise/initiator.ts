@@ -41,6 +41,7 @@ export function beginInitiation(
   const ephemeral = suite.publicKey(ephemeralSecret);
   const shared = suite.dh(ephemeralSecret, remoteStatic);
   if (shared === undefined) {
+    suite.forget?.(ephemeralSecret);
     wipe(ephemeralSecret);
     return 'bad-handshake';
   }
@@ -123,6 +124,7 @@ export class InitiatorHandshake {
   wipe(): void {
     this.#wiped = true;
     this.#state.wipe();
+    this.#suite.forget?.(this.#ephemeralSecret);
     wipe(this.#ephemeralSecret);
   }
 }

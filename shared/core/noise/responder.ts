@@ -94,6 +94,7 @@ export class ReceivedInitiation {
     const ephemeralShared = this.#suite.dh(ephemeralSecret, this.#remoteEphemeral);
     const staticShared = this.#suite.dh(ephemeralSecret, this.remoteStatic);
     const ephemeral = this.#suite.publicKey(ephemeralSecret);
+    this.#suite.forget?.(ephemeralSecret);
     wipe(ephemeralSecret);
     if (ephemeralShared === undefined || staticShared === undefined) {
       this.wipe();

@@ -69,8 +69,11 @@ export class Configurator {
   }
 
   #forgetIdentity(): void {
-    const { identity } = this.#context;
-    if (identity !== undefined) wipe(identity.secretKey);
+    const { identity, suite } = this.#context;
+    if (identity !== undefined) {
+      suite.forget?.(identity.secretKey);
+      wipe(identity.secretKey);
+    }
     this.#context.identity = undefined;
   }
 

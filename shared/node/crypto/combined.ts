@@ -18,6 +18,7 @@ export function combinedSuite(options: CombinedSuiteOptions): CryptoSuite {
     name: `${large.name}+${small.name} (${nameOfLarge(fromBytes)})`,
     publicKey: (secretKey) => large.publicKey(secretKey),
     dh: (secretKey, peer) => large.dh(secretKey, peer),
+    forget: (secretKey) => large.forget?.(secretKey),
     hash: (first, second) => large.hash(first, second),
     mac: (key, message) => large.mac(key, message),
     seal: (key, counter, plaintext, additional) => small.seal(key, counter, plaintext, additional),

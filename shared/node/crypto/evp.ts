@@ -5,6 +5,7 @@
  */
 
 import { assert } from '../../core/base/assert.ts';
+import { equalBytes, wipe } from '../../core/base/bytes.ts';
 import {
   type CryptoSuite,
   hashSize,
@@ -66,10 +67,12 @@ export function evpSuite(options: EvpSuiteOptions): CryptoSuite {
   const cipher = openssl.cipherFetch(0, 'ChaCha20-Poly1305', null);
   if (cipher === 0) throw new Error('this OpenSSL has no ChaCha20-Poly1305');
   const context: Context = { openssl, memory, places, cipher };
+  const drawer = new KeyDrawer(context);
   return {
     name: 'openssl-ffi',
-    publicKey: (secretKey) => publicKey(context, secretKey),
-    dh: (secretKey, peer) => sharedSecret(context, secretKey, peer),
+    publicKey: (secretKey) => publicKey(context, drawer.key(secretKey)),
+    dh: (secretKey, peer) => sharedSecret(context, drawer.key(secretKey), peer),
+    forget: (secretKey) => drawer.forget(secretKey),
     hash: makeHash(context, portable),
     mac: makeMac(context, portable),
     seal: (key, counter, plaintext, additional) => portable.seal(key, counter, plaintext, additional),
@@ -213,19 +216,67 @@ class EvpTransportKey implements TransportKey {
   }
 }
 
-function publicKey(context: Context, secretKey: Uint8Array): Uint8Array {
+/** Private keys kept ready: the static one and the ephemeral one of the handshake under way. */
+const drawerSize = 2;
+
+/**
+ * OpenSSL computes the public key whenever it takes in a private one, which costs as much as half an
+ * exchange. A handshake uses the same two private keys several times, so the last two stay imported.
+ */
+class KeyDrawer {
+  readonly #context: Context;
+  readonly #raw: Uint8Array[] = [];
+  readonly #imported: Pointer[] = [];
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** The key, imported; valid until the next call. */
+  key(raw: Uint8Array): Pointer {
+    const { openssl } = this.#context;
+    const at = this.#indexOf(raw);
+    if (at === this.#raw.length - 1 && at >= 0) return this.#imported[at]!;
+    const imported = at < 0 ? importKey(this.#context, openssl.newPrivateKey, raw) : this.#imported[at]!;
+    if (at >= 0) {
+      this.#raw.push(...this.#raw.splice(at, 1));
+      this.#imported.push(...this.#imported.splice(at, 1));
+      return imported;
+    }
+    if (this.#raw.length === drawerSize) this.#drop(0);
+    this.#raw.push(raw.slice());
+    this.#imported.push(imported);
+    return imported;
+  }
+
+  forget(raw: Uint8Array): void {
+    const at = this.#indexOf(raw);
+    if (at >= 0) this.#drop(at);
+  }
+
+  #indexOf(raw: Uint8Array): number {
+    return this.#raw.findIndex((one) => equalBytes(one, raw));
+  }
+
+  #drop(at: number): void {
+    const [raw] = this.#raw.splice(at, 1);
+    const [imported] = this.#imported.splice(at, 1);
+    if (raw !== undefined) wipe(raw);
+    // Freeing a key also clears it.
+    if (imported !== undefined) this.#context.openssl.freeKey(imported);
+  }
+}
+
+function publicKey(context: Context, secret: Pointer): Uint8Array {
   const { openssl, memory, places } = context;
-  const secret = importKey(context, openssl.newPrivateKey, secretKey);
   memory.putSize(places.outLength, keySize);
   const result = openssl.rawPublicKey(secret, memory.base + places.out, memory.base + places.outLength);
-  openssl.freeKey(secret);
   if (result !== 1) throw new Error('OpenSSL gave no public key');
   return memory.bytes.slice(places.out, places.out + keySize);
 }
 
-function sharedSecret(context: Context, secretKey: Uint8Array, peer: Uint8Array): Uint8Array | undefined {
+function sharedSecret(context: Context, secret: Pointer, peer: Uint8Array): Uint8Array | undefined {
   const { openssl, memory, places } = context;
-  const secret = importKey(context, openssl.newPrivateKey, secretKey);
   const other = importKey(context, openssl.newPublicKey, peer);
   const derivation = openssl.keyContextNew(secret, 0);
   memory.putSize(places.outLength, keySize);
@@ -238,7 +289,6 @@ function sharedSecret(context: Context, secretKey: Uint8Array, peer: Uint8Array)
     ready && openssl.derive(derivation, memory.base + places.out, memory.base + places.outLength) === 1;
   openssl.keyContextFree(derivation);
   openssl.freeKey(other);
-  openssl.freeKey(secret);
   if (!ready) throw new Error('OpenSSL failed to prepare X25519');
   if (!derived) openssl.clearErrors();
   const shared = derived ? memory.bytes.slice(places.out, places.out + keySize) : undefined;

@@ -16,6 +16,8 @@ import { lingerMicroseconds, Pace } from './pace.ts';
 const longestSleepMs = 60_000;
 /** The system may end a short sleep this much late; its default is a third of our wait. */
 const timerSlackNanoseconds = 1000;
+/** A poll that took longer than this has slept. */
+const shortestSleepMs = 0.01;
 /** Messages are looked for at least once in this many busy steps. */
 const stepsBetweenMessages = 64;
 
@@ -46,21 +48,22 @@ export function drivePoll(options: PollDriverOptions): 'stopped' | 'gone' {
       if (!takeMessages()) return 'stopped';
       sleeper.refresh();
     }
-    const ready = sleeper.poll(0);
-    if (ready !== 0 || loop.nextTimeoutAt() <= clock.now()) {
+    const before = clock.now();
+    const wait = Math.min(longestSleepMs, Math.max(0, Math.ceil(loop.nextTimeoutAt() - before)));
+    // After a wait, look only: what it brought is to be counted before anything else comes.
+    const ready = sleeper.poll(lingering ? 0 : wait);
+    const woken = clock.now();
+    if (!lingering && ready !== 0 && woken - before > shortestSleepMs) pace.woke(woken);
+    if (ready !== 0 || loop.nextTimeoutAt() <= woken) {
       if (loop.step(ready) === 'gone') return 'gone';
-      const now = clock.now();
-      if (lingering) pace.lingered(now, loop.lastPackets);
-      lingering = pace.shouldLinger(now, loop.lastPackets);
-      if (lingering) libc.usleep(lingerMicroseconds);
+    } else if (!lingering) {
       continue;
     }
-    if (sleeper.nudged) continue;
+    const packets = ready === 0 ? 0 : loop.lastPackets;
     const now = clock.now();
-    if (lingering) pace.lingered(now, 0);
-    lingering = false;
-    const wait = Math.min(longestSleepMs, Math.ceil(loop.nextTimeoutAt() - now));
-    if (sleeper.poll(Math.max(0, wait)) !== 0) pace.woke(clock.now());
+    if (lingering) pace.lingered(now, packets);
+    lingering = pace.shouldLinger(now, packets);
+    if (lingering) libc.usleep(lingerMicroseconds);
   }
 }
 

@@ -54,6 +54,8 @@ export const recommendedTunRead: {
 } = { arenaBytes: 512 * 1024, capacity: 2048, addressCapacity: 1 };
 
 const defaultWriteCapacity = 2048;
+/** A few hundredths of a second at full speed. */
+const readsBetweenTunings = 512;
 const largestRead = virtioHeaderSize + 65_575;
 const descriptions = {
   none: 'linux',
@@ -146,7 +148,6 @@ export class TunLinux implements TunPort {
     this.#name = name;
     const mtu = askInterface(this.#context, this.#socket, abi.SIOCGIFMTU, name);
     if (mtu !== undefined) this.#mtu = mtu;
-    this.#tuneQueue();
     return true;
   }
 
@@ -178,6 +179,7 @@ export class TunLinux implements TunPort {
       }
       if (!this.#takePending(batch)) break;
     }
+    if (this.#reads >= readsBetweenTunings) this.#tuneQueue();
     return batch.count - before;
   }
 
