@@ -20,16 +20,19 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { disturbedShare } from './figures.mjs';
 import {
-  cpuOf,
   inNamespace,
   killEverything,
-  machineCpu,
   memoryOf,
+  metered,
   sleep,
   start,
   stop,
+  untilCalm,
 } from './processes.mjs';
+import { testHandshakeRate, testPeerCounts } from './scale.mjs';
+import { iperf, testUdp } from './udp.mjs';
 
 const topology = join(dirname(fileURLToPath(import.meta.url)), 'topology.sh');
 /** Of this run's namespaces. */
@@ -37,11 +40,10 @@ const prefix = `b${process.pid.toString(36)}`;
 /** Bytes of UDP payload: small for packet rates; big fits any tunnel MTU from 1280 up. */
 export const smallPayload = 100;
 export const bigPayload = 1200;
-/** This much loss still counts as none. */
-export const acceptedLoss = 0.001;
 const handshakeRuns = 15;
 const idlePings = 400;
-const udpProbes = 5;
+const disturbedRetries = 4;
+const retryCalmMs = 20_000;
 const readyTimeoutMs = 10_000;
 const firstReplyTimeoutMs = 20_000;
 
@@ -81,7 +83,7 @@ export async function measure(peer, round, options) {
         .map((line) => line.split('=')),
     );
     const env = { ...topologyEnv, ...net, BENCH_TMP: folder, TOPOLOGY: topology };
-    const bed = { net, env, cwd, folder, processes, options, peer };
+    const bed = { net, env, cwd, folder, processes, options, peer, cores: cpus().length };
     await bringUp(bed, result);
     await runTests(bed, result);
   } catch (error) {
@@ -130,15 +132,17 @@ async function runTests(bed, result) {
   const wanted = new Set(options.tests.filter((test) => !(peer.skip ?? []).includes(test)));
   result.rssIdle = { client: memoryOf(processes.client.pid).now, edge: memoryOf(processes.edge.pid).now };
   await locked(options.lock, async () => {
-    if (wanted.has('rtt')) result.rtt = await testRtt(bed);
-    if (wanted.has('handshake')) result.handshake = await testHandshake(bed);
+    if (wanted.has('rtt')) result.rtt = await calmly(options, () => testRtt(bed));
+    if (wanted.has('handshake')) result.handshake = await calmly(options, () => testHandshake(bed));
   });
   if (wanted.has('tcp')) {
     await locked(options.lock, async () => {
       result.tcp = {};
       for (const streams of [1, 4]) {
         for (const reverse of [false, true]) {
-          result.tcp[`${reverse ? 'down' : 'up'}${streams}`] = await testTcp(bed, { reverse, streams });
+          result.tcp[`${reverse ? 'down' : 'up'}${streams}`] = await calmly(options, () =>
+            testTcp(bed, { reverse, streams }),
+          );
         }
       }
     });
@@ -151,11 +155,27 @@ async function runTests(bed, result) {
       ['bigUp', bigPayload, false],
     ]) {
       await locked(options.lock, async () => {
-        result.udp[name] = await testUdp(bed, size, reverse);
+        result.udp[name] = await testUdp(bed, size, reverse, (fn) => calmly(options, fn));
       });
     }
   }
   result.rssPeak = { client: memoryOf(processes.client.pid).peak, edge: memoryOf(processes.edge.pid).peak };
+  // The last ones: they leave many peers at the edge.
+  await locked(options.lock, async () => {
+    if (wanted.has('peers') && peer.rehandshake)
+      result.peers = await testPeerCounts(bed, (fn) => calmly(options, fn));
+    if (wanted.has('crowd') && peer.rehandshake) result.crowd = await testHandshakeRate(bed);
+  });
+}
+
+/** With --calm, a test that others disturbed is repeated, a few times at most. */
+async function calmly(options, test) {
+  let found = await test();
+  for (let i = 0; i < disturbedRetries && options.calm && found?.otherShare > disturbedShare; i++) {
+    await untilCalm(retryCalmMs);
+    found = await test();
+  }
+  return found;
 }
 
 /** Runs fn while holding the lock file, on machines shared with other measurements. */
@@ -192,79 +212,38 @@ async function ping(net, words, timeoutMs = 20_000) {
   return await start(inNamespace(net.NS_CLIENT, 'ping', '-n', ...words, net.INET_ADDR), { timeoutMs }).done;
 }
 
-async function testRtt({ net }) {
+async function testRtt({ net, processes }) {
   await ping(net, ['-i', '0.01', '-c', '50']); // warm up
-  const { out } = await ping(net, ['-i', '0.01', '-c', String(idlePings)]);
+  const words = ['-i', '0.01', '-c', String(idlePings)];
+  const [{ out }, { otherShare }] = await metered(processes, () => ping(net, words));
   const times = pingTimes(out);
-  return { medianUs: quantile(times, 0.5), p99Us: quantile(times, 0.99), lost: idlePings - times.length };
+  return {
+    medianUs: quantile(times, 0.5),
+    p99Us: quantile(times, 0.99),
+    lost: idlePings - times.length,
+    otherShare,
+  };
 }
 
-async function testHandshake({ net, env, cwd, peer }) {
+async function testHandshake({ net, env, cwd, peer, processes }) {
   if (!peer.rehandshake) return undefined;
   const times = [];
-  for (let i = 0; i < handshakeRuns; i++) {
-    const forget = inNamespace(net.NS_CLIENT, 'bash', '-c', peer.rehandshake);
-    await start(forget, { env, cwd, timeoutMs: 5000 }).done;
-    await sleep(150);
-    const { out } = await ping(net, ['-c', '1', '-W', '3'], 5000);
-    times.push(...pingTimes(out));
-  }
+  const [, { otherShare }] = await metered(processes, async () => {
+    for (let i = 0; i < handshakeRuns; i++) {
+      const forget = inNamespace(net.NS_CLIENT, 'bash', '-c', peer.rehandshake);
+      await start(forget, { env, cwd, timeoutMs: 5000 }).done;
+      await sleep(150);
+      const { out } = await ping(net, ['-c', '1', '-W', '3'], 5000);
+      times.push(...pingTimes(out));
+    }
+  });
   times.sort((a, b) => a - b);
   return {
     medianMs: quantile(times, 0.5) / 1000,
     maxMs: quantile(times, 1) / 1000,
     failed: handshakeRuns - times.length,
+    otherShare,
   };
-}
-
-/** One iperf3 run with a one-shot server; returns its JSON. */
-async function iperf(net, words, seconds) {
-  const server = start(inNamespace(net.NS_INET, 'iperf3', '-s', '-1'), { timeoutMs: (seconds + 20) * 1000 });
-  try {
-    for (let attempt = 0; ; attempt++) {
-      await sleep(150);
-      const fixed = ['-c', net.INET_ADDR, '-J', '-t', String(seconds), '--connect-timeout', '2000'];
-      const { out, err } = await start(inNamespace(net.NS_CLIENT, 'iperf3', ...fixed, ...words), {
-        timeoutMs: (seconds + 15) * 1000,
-      }).done;
-      const report = parseReport(out, err);
-      if (!report.error) return report;
-      if (attempt >= 3) throw new Error(`iperf3: ${report.error}`);
-    }
-  } finally {
-    await stop(server);
-  }
-}
-
-function parseReport(out, err) {
-  try {
-    return JSON.parse(out);
-  } catch {
-    return { error: err || 'no JSON (timed out)' };
-  }
-}
-
-/** Runs fn and returns [its result, CPU use of both ends and the machine]. */
-async function metered(processes, fn) {
-  const client = cpuOf(processes.client.pid);
-  const edge = cpuOf(processes.edge.pid);
-  const before = machineCpu();
-  const began = performance.now();
-  const result = await fn();
-  const seconds = (performance.now() - began) / 1000;
-  const after = machineCpu();
-  const steal = after.steal - before.steal;
-  const use = {
-    client: difference(client, cpuOf(processes.client.pid)),
-    edge: difference(edge, cpuOf(processes.edge.pid)),
-    machine: Math.max(0, seconds * cpus().length - (after.idle - before.idle) - steal),
-    steal,
-  };
-  return [result, use];
-}
-
-function difference(before, after) {
-  return { all: after.all - before.all, system: after.system - before.system };
 }
 
 async function testTcp({ net, processes, options }, { reverse, streams }) {
@@ -299,41 +278,4 @@ async function testTcp({ net, processes, options }, { reverse, streams }) {
       n: loaded.length,
     },
   };
-}
-
-async function udpOnce({ net, processes, options }, size, bitsPerSecond, reverse) {
-  const words = ['-u', '-l', String(size), '-b', String(Math.round(bitsPerSecond)), '-w', '3M'];
-  const [report, cpu] = await metered(processes, () =>
-    iperf(net, reverse ? [...words, '-R'] : words, options.udpSeconds),
-  );
-  const { packets, lost_packets: lost, seconds } = report.end.sum;
-  const got = packets - lost;
-  return {
-    offeredPps: packets / seconds,
-    pps: got / seconds,
-    loss: packets ? lost / packets : 1,
-    clientUsPerPacket: (cpu.client.all * 1e6) / got,
-    edgeUsPerPacket: (cpu.edge.all * 1e6) / got,
-  };
-}
-
-/** The highest rate with no loss worth the name, found by halving, and what a flood delivers. */
-async function testUdp(bed, size, reverse) {
-  const flood = await udpOnce(bed, size, 0, reverse);
-  let best = flood.loss <= acceptedLoss ? flood : undefined;
-  let low = 0;
-  let high = Math.max(flood.pps * 1.1, 2000);
-  let probe = flood.pps * 0.8;
-  for (let i = 0; i < udpProbes && best !== flood && high - low >= 0.04 * high; i++) {
-    const run = await udpOnce(bed, size, probe * size * 8, reverse);
-    if (run.loss <= acceptedLoss) {
-      low = probe;
-      if (!best || run.pps > best.pps) best = run;
-    } else {
-      high = probe;
-    }
-    probe = (low + high) / 2;
-  }
-  const nothing = { pps: 0, loss: NaN, clientUsPerPacket: NaN, edgeUsPerPacket: NaN };
-  return { size, flood, best: best ?? nothing };
 }

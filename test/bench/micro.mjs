@@ -5,8 +5,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { median } from './figures.mjs';
 import { makeStages } from './micro-stages.mjs';
-import { median, table } from './report.mjs';
+import { table } from './report.mjs';
 
 const baselineFile = new URL('micro-baseline.json', import.meta.url);
 const warmUpMs = 300;

@@ -1,10 +1,14 @@
 // Programs that the benchmark starts, and what they cost: CPU and memory of a whole process tree.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 
 const ticksPerSecond = 100; // USER_HZ on every Linux architecture we run on
 const graceMs = 3000;
+/** A machine is calm when less than this share of its cores was busy in one sample. */
+const calmShare = 0.08;
+const calmSampleMs = 800;
 
 /** What was started and must be ended, whatever happens. */
 const running = new Set();
@@ -97,6 +101,49 @@ export function memoryOf(root) {
 export function machineCpu() {
   const fields = readFileSync('/proc/stat', 'latin1').split('\n')[0].trim().split(/\s+/).slice(1).map(Number);
   return { idle: (fields[3] + fields[4]) / ticksPerSecond, steal: fields[7] / ticksPerSecond };
+}
+
+/** Runs fn and returns [its result, CPU use of both ends and the machine]. */
+export async function metered(processes, fn) {
+  const client = cpuOf(processes.client.pid);
+  const edge = cpuOf(processes.edge.pid);
+  const before = machineCpu();
+  const began = performance.now();
+  const result = await fn();
+  const seconds = (performance.now() - began) / 1000;
+  const after = machineCpu();
+  const steal = after.steal - before.steal;
+  const clientUse = difference(client, cpuOf(processes.client.pid));
+  const edgeUse = difference(edge, cpuOf(processes.edge.pid));
+  const machine = Math.max(0, seconds * cpus().length - (after.idle - before.idle) - steal);
+  const other = machine - clientUse.all - edgeUse.all;
+  const otherShare = other / (seconds * cpus().length);
+  const use = { client: clientUse, edge: edgeUse, machine, steal, otherShare };
+  return [result, use];
+}
+
+function difference(before, after) {
+  return { all: after.all - before.all, system: after.system - before.system };
+}
+
+/** Resolves when the machine does little besides us, or after timeoutMs. */
+export async function untilCalm(timeoutMs) {
+  for (const end = performance.now() + timeoutMs; performance.now() < end; ) {
+    const began = performance.now();
+    const before = machineCpu();
+    await sleep(calmSampleMs);
+    const coreSeconds = ((performance.now() - began) / 1000) * cpus().length;
+    if (1 - (machineCpu().idle - before.idle) / coreSeconds < calmShare) return;
+  }
+}
+
+/** Holds the tree below root on one core; returns what lets it go again. */
+export function pin(root, core) {
+  const hold = (list) => {
+    for (const pid of tree(root)) spawnSync('taskset', ['-a', '-c', '-p', list, String(pid)]);
+  };
+  hold(String(core));
+  return () => hold(`0-${cpus().length - 1}`);
 }
 
 function signalGroup(child, signal) {

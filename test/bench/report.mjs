@@ -1,26 +1,118 @@
 // Tables of a benchmark run in Markdown: medians over the rounds.
 
-import { cpus } from 'node:os';
-import { acceptedLoss, bigPayload, smallPayload } from './measure.mjs';
+import { cpus, release } from 'node:os';
+import { columnOf, disturbedShare, figures, quantile, ratios, shown, withoutDisturbed } from './figures.mjs';
+import { bigPayload, smallPayload } from './measure.mjs';
+import { peerCounts } from './scale.mjs';
+import { acceptedLoss } from './udp.mjs';
 
-export function report(results, options) {
+const ours = 'culvert';
+
+/** One section for each profile (cap of the underlay) that was measured. */
+export function report(results) {
+  const rates = [...new Set(results.map((result) => result.rate))];
+  return rates.map((rate) => section(results.filter((result) => result.rate === rate))).join('\n');
+}
+
+function section(all) {
+  const { kept: results, disturbed } = withoutDisturbed(all);
   const labels = [...new Set(results.map((result) => result.label))];
   const versions = labels
     .map((label) => [label, results.find((result) => result.label === label).version])
     .filter(([, version]) => version)
     .map(([label, version]) => `${label} = ${version}`);
-  const rate = options.rate ? `, capped at ${options.rate}` : '';
+  const { underlay, rate, cc } = results[0];
+  const cap = rate ? `, capped at ${rate}` : '';
+  const rounds = Math.max(...results.map((result) => result.round));
+  const measured = (name) => results.some((result) => result[name] !== undefined);
   const parts = [
-    `Underlay \`${options.underlay}\`${rate}, ${options.cc}, ${options.rounds} rounds (medians), ${cpus().length} cores.`,
+    `Underlay \`${underlay}\`${cap}, ${cc}, up to ${rounds} rounds (medians), ${cpus().length} cores, Linux ${release()}.`,
+    ...(disturbed > 0
+      ? [
+          `Left out: ${disturbed} TCP runs in which others took more than ${disturbedShare * 100} % of the cores.`,
+        ]
+      : []),
     ...(versions.length > 0 ? [`${versions.join('; ')}.`] : []),
-    ...(results.some((result) => result.tcp) ? tcpTable(results, labels) : []),
-    ...(results.some((result) => result.udp) ? udpTable(results, labels) : []),
+    ...(measured('tcp') ? tcpTable(results, labels) : []),
+    ...(measured('udp') ? udpTable(results, labels) : []),
     ...latencyTable(results, labels),
+    ...(measured('crowd') ? crowdTable(results, labels) : []),
+    ...(measured('peers') ? peersTable(results, labels) : []),
+    ...(labels.includes(ours) ? ratioTables(results, labels) : []),
     ...results
       .filter((result) => result.error)
       .map((result) => `! ${result.label}, round ${result.round}: ${result.error}`),
   ];
   return `${parts.join('\n\n')}\n`;
+}
+
+function crowdTable(results, labels) {
+  const column = columnOf(results);
+  return [
+    'Handshakes answered per second by an edge on one core, and per second of its CPU time; calls lost; cookies asked for',
+    table(
+      ['peer', 'per second', 'per CPU-second', 'lost', 'cookies'],
+      labels
+        .filter((label) => Number.isFinite(column(label, (r) => r.crowd.perSecond)))
+        .map((label) => [
+          label,
+          ...['perSecond', 'perCpuSecond', 'lost', 'cookies'].map((name) =>
+            shown(column(label, (r) => r.crowd[name])),
+          ),
+        ]),
+    ),
+  ];
+}
+
+function peersTable(results, labels) {
+  const column = columnOf(results);
+  const row = (label, i) => {
+    const of = (pick) => column(label, (r) => pick(r.peers[i]));
+    return [
+      label,
+      String(peerCounts[i]),
+      shown(of((one) => one.rssMb)),
+      shown(
+        of((one) => one.up.edgeUsPerPacket),
+        2,
+      ),
+      shown(
+        of((one) => one.down.edgeUsPerPacket),
+        2,
+      ),
+      shown(100 * of((one) => one.up.loss), 1),
+    ];
+  };
+  const withFigures = labels.filter((label) => Number.isFinite(column(label, (r) => r.peers[0].rssMb)));
+  return [
+    'Peers configured at the edge, one of them talking: RSS of the edge in MiB, its CPU microseconds per packet of 100 bytes at 20 000 packets a second',
+    table(
+      ['peer', 'peers', 'RSS', 'us/packet up', 'us/packet down', 'loss up %'],
+      withFigures.flatMap((label) => peerCounts.map((_, i) => row(label, i))),
+    ),
+  ];
+}
+
+function ratioTables(results, labels) {
+  return labels
+    .filter((label) => label !== ours && label !== 'plain')
+    .flatMap((other) => {
+      const rows = [];
+      for (const figure of figures) {
+        const found = ratios(results, { label: ours, other, figure });
+        if (found.length === 0) continue;
+        rows.push([
+          figure.name,
+          ...[0.25, 0.5].map((q) => shown(quantile(found, q), 2)),
+          String(found.length),
+        ]);
+      }
+      if (rows.length === 0) return [];
+      return [
+        `Ratio to ${other}, round by round: how many times better ${ours} is (above 1: better, also where less is better)`,
+        table(['figure', 'lower quartile', 'median', 'rounds'], rows),
+      ];
+    });
 }
 
 function tcpTable(results, labels) {
@@ -127,33 +219,6 @@ function latencyTable(results, labels) {
       ]),
     ),
   ];
-}
-
-/** Median over the rounds of what `pick` finds; NaN where a round has no such figure. */
-function columnOf(results) {
-  return (label, pick) => {
-    const found = results.filter((result) => result.label === label && !result.error);
-    return median(
-      found.map((result) => {
-        try {
-          return pick(result);
-        } catch {
-          return NaN; // that test was not run
-        }
-      }),
-    );
-  };
-}
-
-export function median(list) {
-  const sorted = list.filter((one) => Number.isFinite(one)).toSorted((a, b) => a - b);
-  if (sorted.length === 0) return NaN;
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-function shown(value, digits = 0) {
-  return Number.isFinite(value) ? value.toFixed(digits) : '-';
 }
 
 /** A Markdown table, the first column to the left, the others to the right. */

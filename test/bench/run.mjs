@@ -6,12 +6,18 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { chart } from './chart.mjs';
 import { cleanUp, measure } from './measure.mjs';
 import { knownPeers } from './peers.mjs';
+import { untilCalm } from './processes.mjs';
 import { report } from './report.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const allTests = ['rtt', 'handshake', 'tcp', 'udp'];
+const allTests = ['rtt', 'handshake', 'tcp', 'udp', 'peers', 'crowd'];
+/** The second profile of --full: an ordinary line, where wake-ups cost more than bytes. */
+const ordinaryRate = '200mbit';
+/** How long one measurement waits for others on the machine. */
+const calmTimeoutMs = 40_000;
 const debianPackages = {
   iperf3: 'iperf3',
   ping: 'iputils-ping',
@@ -36,6 +42,9 @@ const { values } = parseArgs({
     cc: { type: 'string', default: 'cubic' },
     lock: { type: 'string' },
     out: { type: 'string' },
+    full: { type: 'boolean', default: false },
+    calm: { type: 'boolean', default: false },
+    from: { type: 'string' },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -84,14 +93,54 @@ function readOptions() {
   };
 }
 
-function write(folder, results, text) {
+function write(folder, results) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'results.json'), `${JSON.stringify(results, null, 1)}\n`);
-  writeFileSync(join(folder, 'table.md'), text);
+  writeFileSync(join(folder, 'table.md'), report(results));
+  const drawing = chart(results);
+  if (drawing !== '') writeFileSync(join(folder, 'chart.svg'), drawing);
 }
 
-if (process.getuid?.() !== 0) fail('this needs root: sudo npm run bench');
-installMissing();
+/** Results of earlier runs, to be shown as one. Rounds of different runs are not compared with each other. */
+function earlier(files) {
+  return files.split(',').flatMap((file, part) => {
+    const results = JSON.parse(readFileSync(file, 'utf8'));
+    return results.map((result) => ({ ...result, part }));
+  });
+}
+
+/** One peer in one round. The crowd gets a tunnel of its own: the other tests leave thousands of peers behind. */
+async function measurePeer(peer, round, options) {
+  if (options.calm) await untilCalm(calmTimeoutMs);
+  const tests = options.tests.filter((test) => test !== 'crowd');
+  const result = await measure(peer, round, { ...options, tests });
+  const wantsCrowd = options.tests.includes('crowd') && peer.rehandshake && !result.error;
+  if (!wantsCrowd) return result;
+  const { crowd, error } = await measure(peer, round, { ...options, tests: ['crowd'] });
+  return { ...result, crowd, ...(error && { error }) };
+}
+
+async function measureAll(options, peers) {
+  const results = [];
+  const profiles = [options];
+  if (options.full) profiles.push({ ...options, rate: ordinaryRate, tests: ['rtt', 'tcp'] });
+  for (const profile of profiles) {
+    for (let round = 1; round <= options.rounds; round++) {
+      for (const peer of peers) {
+        const rate = profile.rate ? ` at ${profile.rate}` : '';
+        process.stderr.write(`bench: round ${round} of ${options.rounds}${rate}: ${peer.label}\n`);
+        results.push(await measurePeer(peer, round, profile));
+        if (options.out) write(options.out, results);
+      }
+    }
+  }
+  return results;
+}
+
+if (!values.from) {
+  if (process.getuid?.() !== 0) fail('this needs root: sudo npm run bench');
+  installMissing();
+}
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
     cleanUp();
@@ -99,14 +148,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   });
 }
 const options = readOptions();
-const peers = chosenPeers();
-const results = [];
-for (let round = 1; round <= options.rounds; round++) {
-  for (const peer of peers) {
-    process.stderr.write(`bench: round ${round} of ${options.rounds}: ${peer.label}\n`);
-    results.push(await measure(peer, round, options));
-    if (values.out) write(values.out, results, report(results, options));
-  }
-}
-process.stdout.write(`\n${report(results, options)}`);
+const results = options.from ? earlier(options.from) : await measureAll(options, chosenPeers());
+if (options.out) write(options.out, results);
+process.stdout.write(`\n${report(results)}`);
 process.exitCode = results.some((result) => result.error) ? 1 : 0;
