@@ -19,6 +19,7 @@ const panels = [
   'rss-peak',
   'rss-many',
 ];
+const firstLabels = ['plain', 'culvert'];
 /** After the order of the labels. */
 const colours = ['#8a8f98', '#2f81f7', '#d29922', '#a371f7', '#3fb950', '#f0583a'];
 const columns = 2;
@@ -35,7 +36,8 @@ const headHeight = 40;
 /** The whole chart as text; empty where nothing was measured. Takes the profile without a rate cap. */
 export function chart(all) {
   const results = withoutDisturbed(all).kept.filter((result) => !result.rate);
-  const labels = [...new Set(results.map((result) => result.label))];
+  const found = new Set(results.map((result) => result.label));
+  const labels = [...new Set([...firstLabels.filter((label) => found.has(label)), ...found])];
   const column = columnOf(results);
   const drawn = [];
   for (const key of panels) {
