@@ -8,6 +8,7 @@ import type { IndexTable } from '../peers/index-table.ts';
 import type { PeerTable } from '../peers/peer-table.ts';
 import type { Keypair } from '../session/keypair.ts';
 import type { Limits } from '../session/limits.ts';
+import type { EphemeralStock } from './ephemerals.ts';
 import type { TunnelEvent } from './events.ts';
 import type { Peer } from './peer.ts';
 import type { PeerTimers } from './peer-timers.ts';
@@ -28,6 +29,7 @@ export interface LocalIdentity {
 export interface TunnelContext {
   readonly suite: CryptoSuite;
   readonly entropy: Entropy;
+  readonly ephemerals: EphemeralStock;
   readonly limits: Limits;
   readonly peers: PeerTable<Peer>;
   readonly allowedIps: AllowedIps<Peer>;

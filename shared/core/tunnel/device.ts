@@ -19,6 +19,7 @@ import { type Limits, paperLimits } from '../session/limits.ts';
 import type { CoreStatus, DeviceChange } from './config.ts';
 import { Configurator } from './configurator.ts';
 import { drop, type IndexEntry, type TunnelContext } from './context.ts';
+import { EphemeralStock } from './ephemerals.ts';
 import type { TunnelEvent } from './events.ts';
 import { HandshakeDesk } from './handshake-desk.ts';
 import { Handshakes } from './handshakes.ts';
@@ -59,6 +60,7 @@ export class TunnelDevice {
     const context: TunnelContext = {
       suite,
       entropy,
+      ephemerals: new EphemeralStock(suite, entropy),
       limits,
       peers: new PeerTable<Peer>(),
       allowedIps: new AllowedIps<Peer>(),
@@ -150,8 +152,14 @@ export class TunnelDevice {
     return this.#configurator.status();
   }
 
+  /** Does ahead what the next handshake would do. To be called when nothing else is to be done. */
+  prepare(): void {
+    this.#context.ephemerals.prepare();
+  }
+
   /** Forgets every key. The device is not usable afterwards. */
   wipe(): void {
+    this.#context.ephemerals.wipe();
     this.#configurator.wipe();
   }
 

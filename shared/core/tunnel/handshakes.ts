@@ -55,7 +55,7 @@ export class Handshakes {
   }
 
   #sendInitiation(peer: Peer, now: MonoMs, out: PacketBatch): void {
-    const { suite, entropy, identity, indices, timers } = this.#context;
+    const { suite, entropy, ephemerals, identity, indices, timers } = this.#context;
     if (identity === undefined || peer.staticShared === undefined || !peer.hasEndpoint) return;
     const offset = out.reserve(initiationSize);
     const address = out.addAddress(peer.endpoint, 0);
@@ -68,7 +68,7 @@ export class Handshakes {
     const begun = beginInitiation(
       {
         suite,
-        entropy,
+        entropy: ephemerals,
         local: identity,
         remoteStatic: peer.publicKey,
         staticShared: peer.staticShared,
@@ -120,7 +120,7 @@ export class Handshakes {
   }
 
   #respond(peer: Peer, received: ReceivedInitiation, now: MonoMs, out: PacketBatch): DropReason | 'ok' {
-    const { entropy, indices, timers } = this.#context;
+    const { entropy, ephemerals, indices, timers } = this.#context;
     const offset = out.reserve(responseSize);
     const address = out.addAddress(peer.endpoint, 0);
     const localIndex =
@@ -130,7 +130,7 @@ export class Handshakes {
       return 'batch-full';
     }
     const keys = received.respond(
-      { entropy, presharedKey: peer.presharedKey, localIndex },
+      { entropy: ephemerals, presharedKey: peer.presharedKey, localIndex },
       out.bytes,
       offset,
     );

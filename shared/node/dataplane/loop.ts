@@ -25,6 +25,8 @@ export interface LoopOptions {
   readonly batches: LoopBatches;
   /** Gets facts as they happen. */
   readonly onEvent: (event: TunnelEvent) => void;
+  /** Default: a second. */
+  readonly refreshIntervalMs?: number;
 }
 
 /** What one step came to: nothing to do, something done (step again soon), or the interface is gone. */
@@ -37,6 +39,7 @@ export class DataplaneLoop {
   readonly #clock: Clock;
   readonly #batches: LoopBatches;
   readonly #onEvent: (event: TunnelEvent) => void;
+  readonly #refreshIntervalMs: number;
   #refreshAt = 0;
   /** Packets that the last step read, both sides together. */
   lastPackets = 0;
@@ -48,17 +51,19 @@ export class DataplaneLoop {
     this.#clock = options.clock;
     this.#batches = options.batches;
     this.#onEvent = options.onEvent;
+    this.#refreshIntervalMs = options.refreshIntervalMs ?? refreshIntervalMs;
     this.refresh(options.clock.now());
   }
 
   /**
    * Reads what waits on both sides, hands it through the device, runs what is due. Never blocks.
    * `ready`, from a poll: bit 0 = the inside has something, the bits above = as in UdpPort.readBatch.
+   * `now` is the time where the caller has just looked at the clock.
    */
-  step(ready = -1): StepResult {
+  step(ready = -1, now: MonoMs = this.#clock.now()): StepResult {
     const { fromUdp, fromTun, toTun, out } = this.#batches;
-    const now = this.#clock.now();
-    if (now >= this.#refreshAt && !this.refresh(now)) return 'gone';
+    const stale = now >= this.#refreshAt;
+    if (stale) this.#device.setWallClock(now, this.#clock.unix());
 
     fromUdp.clear();
     const received = ready >>> 1 === 0 ? 0 : this.#udp.readBatch(fromUdp, ready >> 1);
@@ -82,12 +87,15 @@ export class DataplaneLoop {
       this.#device.handleTimeout(now, out);
       this.#flush(toTun, out);
     }
+    // Last: the first packet after a silence shall not wait for it.
+    if (stale && !this.refresh(now)) return 'gone';
     return received > 0 || read > 0 || due ? 'busy' : 'idle';
   }
 
   /** When `step` must be called again even if nothing arrives; Infinity = never. */
   nextTimeoutAt(): number {
-    return this.#device.nextTimeoutAt();
+    const deviceAt = this.#device.nextTimeoutAt();
+    return this.#tun.nextTimeoutAt === undefined ? deviceAt : Math.min(deviceAt, this.#tun.nextTimeoutAt());
   }
 
   /** Carries out what a command (configuration, for example) wants to send at once. */
@@ -97,9 +105,14 @@ export class DataplaneLoop {
     this.#flush(toTun, out);
   }
 
+  /** Does ahead what can be; at a quiet moment, after something happened. */
+  prepare(): void {
+    this.#device.prepare();
+  }
+
   /** Tells the device the wall clock and the MTU. Returns false where the interface is gone. */
   refresh(now: MonoMs): boolean {
-    this.#refreshAt = now + refreshIntervalMs;
+    this.#refreshAt = now + this.#refreshIntervalMs;
     this.#device.setWallClock(now, this.#clock.unix());
     if (!this.#tun.refreshMtu()) return false;
     this.#device.setMtu(this.#tun.mtu);

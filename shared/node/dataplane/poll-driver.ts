@@ -29,8 +29,14 @@ export interface PollDriverOptions {
   /** Whose descriptors to sleep on, the inside's (one) first; asked again after messages, since sockets come and go. */
   readonly ports: readonly { readonly pollFds: readonly number[] }[];
   readonly eventFd: number;
-  /** Handles the messages that wait. Returns false when the driver shall end. */
+  /** Handles the messages that wait, and sends what `outbox` holds. Returns false when the driver shall end. */
   readonly takeMessages: () => boolean;
+  /** What may be sent to the main thread once no packet waits: waking it up costs as much as a packet. */
+  readonly outbox: { readonly waiting: boolean; send(): void };
+  /** Default: a minute. */
+  readonly longestSleepMs?: number;
+  /** Default: a fresh one. */
+  readonly pace?: Pace;
 }
 
 /** Most descriptors at a time. */
@@ -38,32 +44,71 @@ const maxFds = 16;
 
 /** Runs until told to stop ('stopped') or the interface is gone ('gone'). */
 export function drivePoll(options: PollDriverOptions): 'stopped' | 'gone' {
-  const { loop, libc, clock, takeMessages } = options;
-  const sleeper = new Sleeper(options);
-  const pace = new Pace();
-  libc.prctl(PR_SET_TIMERSLACK, timerSlackNanoseconds);
-  let lingering = false;
-  for (let steps = 0; ; steps++) {
-    if (sleeper.nudged || steps % stepsBetweenMessages === 0) {
-      if (!takeMessages()) return 'stopped';
+  const driver = new PollDriver(options);
+  options.libc.prctl(PR_SET_TIMERSLACK, timerSlackNanoseconds);
+  for (;;) {
+    const ended = driver.turn();
+    if (ended !== undefined) return ended;
+  }
+}
+
+/** What a driver does again and again, one turn a call. */
+export class PollDriver {
+  readonly #loop: DataplaneLoop;
+  readonly #libc: Libc;
+  readonly #clock: Clock;
+  readonly #takeMessages: () => boolean;
+  readonly #outbox: PollDriverOptions['outbox'];
+  readonly #sleeper: Sleeper;
+  readonly #pace: Pace;
+  readonly #longestSleepMs: number;
+  #turns = 0;
+  #lingering = false;
+
+  constructor(options: PollDriverOptions) {
+    this.#loop = options.loop;
+    this.#libc = options.libc;
+    this.#clock = options.clock;
+    this.#takeMessages = options.takeMessages;
+    this.#outbox = options.outbox;
+    this.#pace = options.pace ?? new Pace();
+    this.#sleeper = new Sleeper(options);
+    this.#longestSleepMs = options.longestSleepMs ?? longestSleepMs;
+  }
+
+  /** Sleeps until there is something to do, does it, and says when that was the last time. */
+  turn(): 'stopped' | 'gone' | undefined {
+    const loop = this.#loop;
+    const sleeper = this.#sleeper;
+    const pace = this.#pace;
+    if (sleeper.nudged || this.#turns % stepsBetweenMessages === 0) {
+      if (!this.#takeMessages()) return 'stopped';
       sleeper.refresh();
     }
-    const before = clock.now();
-    const wait = Math.min(longestSleepMs, Math.max(0, Math.ceil(loop.nextTimeoutAt() - before)));
+    this.#turns = (this.#turns + 1) & 0xffff;
+    const lingered = this.#lingering;
+    // Only two looks at the clock a turn: after a sleep each costs as much as sealing a packet.
+    const before = this.#clock.now();
+    const wait = Math.min(this.#longestSleepMs, Math.max(0, Math.ceil(loop.nextTimeoutAt() - before)));
     // After a wait, look only: what it brought is to be counted before anything else comes.
-    const ready = sleeper.poll(lingering ? 0 : wait);
-    const woken = clock.now();
-    if (!lingering && ready !== 0 && woken - before > shortestSleepMs) pace.woke(woken);
-    if (ready !== 0 || loop.nextTimeoutAt() <= woken) {
-      if (loop.step(ready) === 'gone') return 'gone';
-    } else if (!lingering) {
-      continue;
+    const ready = sleeper.poll(lingered || this.#outbox.waiting ? 0 : wait);
+    const woken = this.#clock.now();
+    if (!lingered && ready !== 0 && woken - before > shortestSleepMs) pace.woke(woken);
+    if (ready === 0 && this.#outbox.waiting) {
+      this.#outbox.send();
+      loop.prepare();
     }
-    const packets = ready === 0 ? 0 : loop.lastPackets;
-    const now = clock.now();
-    if (lingering) pace.lingered(now, packets);
-    lingering = pace.shouldLinger(now, packets);
-    if (lingering) libc.usleep(lingerMicroseconds);
+    let packets = 0;
+    if (ready !== 0 || loop.nextTimeoutAt() <= woken) {
+      if (loop.step(ready, woken) === 'gone') return 'gone';
+      packets = ready === 0 ? 0 : loop.lastPackets;
+    } else if (!lingered) {
+      return undefined;
+    }
+    if (lingered) pace.lingered(woken, packets);
+    this.#lingering = pace.shouldLinger(woken, packets);
+    if (this.#lingering) this.#libc.usleep(lingerMicroseconds);
+    return undefined;
   }
 }
 
@@ -71,21 +116,27 @@ export function drivePoll(options: PollDriverOptions): 'stopped' | 'gone' {
 class Sleeper {
   /** True where the eventfd rang since the last `refresh`. */
   nudged = true;
-  readonly #options: PollDriverOptions;
+  readonly #libc: Libc;
+  readonly #memory: WorkerMemory;
+  readonly #ports: PollDriverOptions['ports'];
+  readonly #eventFd: number;
   readonly #fdsAt: number;
   readonly #counterAt: number;
   #count = 0;
 
   constructor(options: PollDriverOptions) {
-    this.#options = options;
+    this.#libc = options.libc;
+    this.#memory = options.memory;
+    this.#ports = options.ports;
+    this.#eventFd = options.eventFd;
     this.#fdsAt = options.memory.alloc(maxFds * pollfd.size, 8);
     this.#counterAt = options.memory.alloc(8, 8);
   }
 
   /** Looks at the descriptors anew: sockets come and go with messages only. */
   refresh(): void {
-    const { memory, ports, eventFd } = this.#options;
-    const all = [...ports.flatMap((port) => port.pollFds), eventFd];
+    const memory = this.#memory;
+    const all = [...this.#ports.flatMap((port) => port.pollFds), this.#eventFd];
     assert(all.length <= maxFds, 'a packet loop has few descriptors');
     this.#count = all.length;
     for (const [i, fd] of all.entries()) {
@@ -98,8 +149,8 @@ class Sleeper {
 
   /** Waits up to `timeoutMs`. Bit i of the answer: descriptor i has something (or an error). */
   poll(timeoutMs: number): number {
-    const { libc, memory, eventFd } = this.#options;
-    const found = libc.poll(memory.base + this.#fdsAt, this.#count, timeoutMs);
+    const memory = this.#memory;
+    const found = this.#libc.poll(memory.base + this.#fdsAt, this.#count, timeoutMs);
     if (found <= 0) return 0;
     const last = this.#count - 1;
     let ready = 0;
@@ -107,13 +158,14 @@ class Sleeper {
       if (this.#revents(i) !== 0) ready |= 1 << i;
     }
     if (this.#revents(last) !== 0) {
-      libc.read(eventFd, memory.base + this.#counterAt, 8);
+      this.#libc.read(this.#eventFd, memory.base + this.#counterAt, 8);
       this.nudged = true;
     }
     return ready;
   }
 
+  /** What the system said of descriptor `i`: the upper half of the second word. */
   #revents(i: number): number {
-    return this.#options.memory.view.getInt16(this.#fdsAt + i * pollfd.size + pollfd.revents, true);
+    return this.#memory.words[(this.#fdsAt + i * pollfd.size + pollfd.events) >>> 2]! >>> 16;
   }
 }

@@ -10,7 +10,6 @@ import { CulvertError } from '../../core/control/codes.ts';
 import type { Limits } from '../../core/session/limits.ts';
 import { TunnelDevice } from '../../core/tunnel/device.ts';
 import type { TunnelEvent } from '../../core/tunnel/events.ts';
-import { rehearse } from '../../core/tunnel/rehearsal.ts';
 import { systemClock } from '../clock.ts';
 import { chooseSuite } from '../crypto/choose.ts';
 import { systemEntropy } from '../entropy.ts';
@@ -22,10 +21,13 @@ import { UdpLinux } from '../udp/udp-linux.ts';
 import { loopBatches, loopBatchesBytes } from './batches.ts';
 import { Commands } from './commands.ts';
 import { DataplaneLoop } from './loop.ts';
-import type { FromWorker, ToWorker, WorkerError } from './messages.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+import { Outbox } from './outbox.ts';
 import { drivePoll } from './poll-driver.ts';
 import { threadLog } from './thread-log.ts';
 import { UdpRing, type UdpRingMemory } from './udp-ring.ts';
+import { warmUp } from './warm-up.ts';
+import { describeError } from './worker-error.ts';
 
 /** What the main thread gives its packet worker. */
 export interface ThreadOptions {
@@ -54,9 +56,6 @@ export interface ThreadStart {
 /** Memory besides the batches: message headers, iovecs, control messages, staging. */
 const portsBytes = 4 * 1024 * 1024;
 
-/** The first handshake of a fresh program takes 12 ms, after this many about 1.5; they cost 20 ms together. */
-const rehearsalRounds = 8;
-
 /** Runs the tunnel of this worker until it is stopped. Call once, from the worker's entry file. */
 export function runTunTunnelThread(): void {
   const start = workerData as ThreadStart;
@@ -66,8 +65,8 @@ export function runTunTunnelThread(): void {
     const why = runThread(start, send);
     if (why === 'gone') send({ kind: 'ended', why, detail: 'The network interface is gone.' });
   } catch (error) {
-    send({ kind: 'ended', why: 'failed', detail: describe(error).text });
-    send({ kind: 'error', id: 0, error: describe(error) });
+    send({ kind: 'ended', why: 'failed', detail: describeError(error).text });
+    send({ kind: 'error', id: 0, error: describeError(error) });
   } finally {
     port.close();
   }
@@ -85,7 +84,7 @@ function openSockets(start: ThreadStart, parts: SocketParts): ImmediateUdpPort {
 }
 
 function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'stopped' | 'gone' {
-  const { options, port } = start;
+  const { options } = start;
   const libc = requireLibc();
   const memory = new WorkerMemory(loopBatchesBytes + portsBytes, libc);
   const log = threadLog(send);
@@ -94,6 +93,10 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
   const entropy = systemEntropy();
   const tun = new TunLinux({ libc, memory, log, name: options.interfaceName, mtu: options.mtu });
   const udp = openSockets(start, { libc, memory, log });
+  const batches = loopBatches(memory);
+  const withSockets = start.udpRing === undefined;
+  warmUp({ libc, memory, suite, entropy, clock, batches, eventFd: start.eventFd }, withSockets);
+  // After the warm-up: the engine keeps changing its idea of a thing while the first ones are made.
   const device = new TunnelDevice({
     suite,
     entropy,
@@ -101,10 +104,8 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.firstCounter === undefined ? {} : { firstCounter: options.firstCounter }),
   });
-  const batches = loopBatches(memory);
-  const { fromUdp: input, toTun, out } = batches;
-  rehearse({ suite, entropy, input, toTun, out, rounds: rehearsalRounds });
-  const onEvent = (event: TunnelEvent): void => send({ kind: 'event', event });
+  const outbox = new Outbox(send);
+  const onEvent = (event: TunnelEvent): void => outbox.add(event);
   const loop = new DataplaneLoop({ device, udp, tun, clock, batches, onEvent });
   const commands = new Commands({ device, udp, tun, clock, suite: suite.name });
   send({ kind: 'ready', interfaceName: tun.name });
@@ -116,50 +117,58 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
       clock,
       ports: [tun, udp],
       eventFd: start.eventFd,
-      takeMessages: () => {
-        if (Atomics.load(start.stopFlag, 0) !== 0) return false;
-        for (;;) {
-          const next = receiveMessageOnPort(port);
-          if (next === undefined) return true;
-          if (!serve(next.message as ToWorker)) return false;
-        }
-      },
+      outbox,
+      takeMessages: messageTaker(start, { send, outbox, commands, loop }),
     });
   } finally {
+    outbox.send();
     udp.close();
     tun.close();
     device.wipe();
     memory.close();
   }
-
-  /** Answers one message. Returns false for `stop`. */
-  function serve(message: ToWorker): boolean {
-    const { id } = message;
-    try {
-      if (message.kind === 'stop') {
-        send({ kind: 'done', id });
-        return false;
-      }
-      if (message.kind === 'status') {
-        send({ kind: 'status', id, status: commands.status() });
-      } else {
-        commands.configure(message.change);
-        loop.settle();
-        send({ kind: 'done', id });
-      }
-    } catch (error) {
-      if (!(error instanceof CulvertError)) throw error;
-      send({ kind: 'error', id, error: describe(error) });
-    }
-    return true;
-  }
 }
 
-/** An error as plain fields, since errors lose theirs between threads. */
-function describe(error: unknown): WorkerError {
-  if (error instanceof CulvertError) {
-    const { code, message: text, remedy, errno } = error;
-    return errno === undefined ? { code, text, remedy } : { code, text, remedy, errno };
+interface Serving {
+  readonly send: (message: FromWorker) => void;
+  readonly outbox: Outbox;
+  readonly commands: Commands;
+  readonly loop: DataplaneLoop;
+}
+
+/** What the driver calls to have the main thread's messages answered. */
+function messageTaker(start: ThreadStart, serving: Serving): () => boolean {
+  const { port, stopFlag } = start;
+  return () => {
+    serving.outbox.send();
+    if (Atomics.load(stopFlag, 0) !== 0) return false;
+    for (;;) {
+      const next = receiveMessageOnPort(port);
+      if (next === undefined) return true;
+      if (!serve(next.message as ToWorker, serving)) return false;
+    }
+  };
+}
+
+/** Answers one message. Returns false for `stop`. */
+function serve(message: ToWorker, { send, commands, loop }: Serving): boolean {
+  const { id } = message;
+  try {
+    if (message.kind === 'stop') {
+      send({ kind: 'done', id });
+      return false;
+    }
+    if (message.kind === 'status') {
+      send({ kind: 'status', id, status: commands.status() });
+    } else {
+      commands.configure(message.change);
+      loop.settle();
+      loop.prepare();
+      send({ kind: 'done', id });
+    }
+  } catch (error) {
+    if (!(error instanceof CulvertError)) throw error;
+    send({ kind: 'error', id, error: describeError(error) });
   }
-  return { code: 'internal', text: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  return true;
 }

@@ -11,6 +11,7 @@ export type Pointer = number;
 
 const signatures = {
   socket: 'int socket(int domain, int type, int protocol)',
+  socketpair: 'int socketpair(int domain, int type, int protocol, uintptr_t pair)',
   bind: 'int bind(int fd, uintptr_t address, uint32_t length)',
   getsockname: 'int getsockname(int fd, uintptr_t address, uintptr_t length)',
   setsockopt: 'int setsockopt(int fd, int level, int name, uintptr_t value, uint32_t length)',
@@ -33,7 +34,8 @@ const signatures = {
   ftruncate: 'int ftruncate(int fd, int64_t length)',
   mmap: 'intptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
   munmap: 'int munmap(uintptr_t address, size_t length)',
-  clockGettime: 'int clock_gettime(int clock, uint8_t *time)',
+  mallocTrim: 'int malloc_trim(size_t keep)',
+  clockGettime: 'int clock_gettime(int clock, uintptr_t time)',
   addressOf: 'uintptr_t memmove(uint8_t *to, uint8_t *from, size_t length)',
 } as const;
 
@@ -45,6 +47,8 @@ export interface MapPlace {
 
 export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
+  /** Writes two descriptors (8 bytes) to `pair`. */
+  socketpair(domain: number, type: number, protocol: number, pair: Pointer): number;
   bind(fd: number, address: Pointer, length: number): number;
   getsockname(fd: number, address: Pointer, length: Pointer): number;
   setsockopt(fd: number, level: number, name: number, value: Pointer, length: number): number;
@@ -74,8 +78,10 @@ export interface Libc {
   /** Returns the address, or -1. The fields as in C; the offset is 0. */
   mmap(place: MapPlace, protection: number, flags: number, fd: number): Pointer;
   munmap(address: Pointer, length: number): number;
-  /** Writes a struct timespec (16 bytes) into `time`. */
-  clockGettime(clock: number, time: Uint8Array): number;
+  /** Gives free memory of the C heap, all threads', back to the system, but for `keep` bytes. */
+  mallocTrim(keep: number): number;
+  /** Writes a struct timespec (16 bytes) to `time`. */
+  clockGettime(clock: number, time: Pointer): number;
   /** Where the first byte of `bytes` lies. Holds only for memory that never moves. */
   addressOf(bytes: Uint8Array): Pointer;
   /** The C errno of the last call. */
@@ -114,6 +120,7 @@ function link(): FfiVerdict {
     const mmap = self.func(signatures.mmap);
     const libc: Libc = {
       socket: self.func(signatures.socket),
+      socketpair: self.func(signatures.socketpair),
       bind: self.func(signatures.bind),
       getsockname: self.func(signatures.getsockname),
       setsockopt: self.func(signatures.setsockopt),
@@ -137,6 +144,7 @@ function link(): FfiVerdict {
       mmap: ({ address, length }, protection, flags, fd) =>
         mmap(address, length, protection, flags, fd, 0) as Pointer,
       munmap: self.func(signatures.munmap),
+      mallocTrim: self.func(signatures.mallocTrim),
       clockGettime: self.func(signatures.clockGettime),
       addressOf: (bytes) => memmove(bytes, bytes, 0) as number,
       errno,

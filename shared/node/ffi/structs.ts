@@ -3,6 +3,7 @@
  * ABI. test/unit/shared/node/ffi/structs.test.ts compares the layouts with the FFI library's own.
  */
 
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SOCK_DGRAM = 2;

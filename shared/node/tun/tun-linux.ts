@@ -41,6 +41,12 @@ export interface TunLinuxOptions {
   readonly persist?: boolean;
   /** Most packets of a batch given to `writeBatch`. Default 2048. */
   readonly writeCapacity?: number;
+  /**
+   * An interface that another process opened, maybe in another network namespace, or whatever else keeps packets
+   * apart, instead of opening one. By its name nothing can be asked from here, so its MTU is what `mtu` says. Ours to
+   * close.
+   */
+  readonly device?: TunDevice;
 }
 
 /**
@@ -71,6 +77,8 @@ export class TunLinux implements TunPort {
   readDrops = 0;
   readonly #context: DeviceContext;
   readonly #device: TunDevice;
+  /** The descriptor is no interface. */
+  readonly #lent: boolean;
   readonly #socket: number;
   readonly #index: number;
   readonly #staging: number;
@@ -96,9 +104,11 @@ export class TunLinux implements TunPort {
     this.#context = { libc, memory, scratch: memory.alloc(abi.ifreq.size) };
     this.#staging = memory.alloc(largestRead);
     this.#vectors = memory.alloc(capacity * abi.iovec.size);
-    this.#device = openDevice(this.#context, name);
+    this.#lent = options.device !== undefined;
+    this.#device = options.device ?? openDevice(this.#context, name);
     const { fd, offload } = this.#device;
-    this.#socket = libc.socket(abi.AF_INET, abi.SOCK_DGRAM | abi.SOCK_CLOEXEC, 0);
+    // Without a socket no question by name is answered, which might be about another interface of that name.
+    this.#socket = this.#lent ? -1 : libc.socket(abi.AF_INET, abi.SOCK_DGRAM | abi.SOCK_CLOEXEC, 0);
     this.#name = nameOf(this.#context, fd) ?? name;
     this.#index = askInterface(this.#context, this.#socket, abi.SIOCGIFINDEX, this.#name) ?? 0;
     this.#pollFds = [fd];
@@ -109,7 +119,9 @@ export class TunLinux implements TunPort {
     this.#coalescer = new Coalescer({ capacity, tcp4: tcp, tcp6: tcp, udp4: udp, udp6: udp, rangeSum });
     try {
       if (options.persist === true) setPersistent(this.#context, fd, true);
-      if (options.mtu !== undefined) setInterfaceMtu(this.#context, this.#socket, this.#name, options.mtu);
+      if (this.#lent) this.#mtu = options.mtu ?? 0;
+      else if (options.mtu !== undefined)
+        setInterfaceMtu(this.#context, this.#socket, this.#name, options.mtu);
       this.refreshMtu();
       this.#queueLength = askInterface(this.#context, this.#socket, abi.SIOCGIFTXQLEN, this.#name);
       options.log.debug('interface opened', { name: this.#name, offload, mtu: this.#mtu });
@@ -143,6 +155,7 @@ export class TunLinux implements TunPort {
   /** An interface that was moved to another network namespace lives on, its MTU as last known. */
   refreshMtu(): boolean {
     if (this.#closed) return false;
+    if (this.#lent) return true;
     const name = nameOf(this.#context, this.#device.fd);
     if (name === undefined) return false;
     this.#name = name;
