@@ -294,8 +294,9 @@ export async function readAll(stream: Duplex): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** An error on the way there is fine: a far end that was destroyed may have sent a reset. */
 async function closed(stream: Duplex): Promise<void> {
-  if (!stream.closed) await once(stream, 'close');
+  if (!stream.closed) await new Promise((resolve) => stream.once('close', resolve));
 }
 
 export function pattern(size: number, seed: number): Buffer {

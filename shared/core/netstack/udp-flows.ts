@@ -128,8 +128,7 @@ export class UdpFlows {
   }
 
   #answerRefused(socket: UdpSocket, now: MonoMs, out: PacketBatch): boolean {
-    const isTold = socket.refusal !== 'drop' && socket.arrived.count > 0;
-    if (isTold && mayReply(this.#context, now)) {
+    if (socket.refusal !== 'drop' && mayReply(this.#context, now)) {
       const offset = reservePacket(out, maxIcmpErrorSize);
       if (offset < 0) return false;
       const scratch = this.#takeScratch();

@@ -31,11 +31,13 @@ export function writeDatagram(
   return out.push(offset, path.headerSize + size);
 }
 
-/** The datagram that arrived first, as the packet it was, for an ICMP error about it. Returns its length. */
+/**
+ * The datagram that arrived first, as the packet it was, for an ICMP error about it; where all were read already,
+ * one without content: senders look at the ports. Returns its length.
+ */
 export function rebuildArrived(socket: UdpSocket, to: Uint8Array): number {
   const { path, arrived } = socket;
-  if (arrived.nextLength < 0) return 0;
-  const size = arrived.nextLength + udpHeaderSize;
+  const size = Math.max(0, arrived.nextLength) + udpHeaderSize;
   // The path is ours; the packet was theirs: swap the addresses.
   writeIpHeader(path, to, 0, size);
   const at = path.version === 4 ? 12 : 8;
@@ -52,7 +54,7 @@ function writeUdp(
   bytes: Uint8Array,
   at: number,
 ): void {
-  const size = queue.nextLength + udpHeaderSize;
+  const size = Math.max(0, queue.nextLength) + udpHeaderSize;
   const { local, remote, path } = socket;
   writeU16(bytes, at, isOurs ? local.port : remote.port);
   writeU16(bytes, at + 2, isOurs ? remote.port : local.port);

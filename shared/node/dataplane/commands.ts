@@ -3,15 +3,16 @@
  * Sockets first, since only they can fail: a change is applied as a whole or not at all.
  */
 
+import { assert } from '../../core/base/assert.ts';
 import type { DeviceChange, DeviceStatus } from '../../core/tunnel/config.ts';
 import type { TunnelDevice } from '../../core/tunnel/device.ts';
 import type { Clock } from '../clock.ts';
 import type { TunPort } from '../tun/port.ts';
-import type { ImmediateUdpPort } from '../udp/port.ts';
+import type { UdpPort } from '../udp/port.ts';
 
 export interface CommandsOptions {
   readonly device: TunnelDevice;
-  readonly udp: ImmediateUdpPort;
+  readonly udp: UdpPort;
   readonly tun: TunPort;
   readonly clock: Clock;
   /** Name of the crypto suite, for `status`. */
@@ -26,20 +27,18 @@ export class Commands {
     this.#options = options;
   }
 
-  /** Applies a change. Throws CulvertError, with nothing changed, where the port or the mark cannot be had. */
+  /**
+   * Applies a change, for ports that bind at once. Throws CulvertError, with nothing changed, where the port
+   * or the mark cannot be had.
+   */
   configure(change: DeviceChange): void {
-    const { udp, device, clock } = this.#options;
-    const { fwmark = this.#fwmark } = change;
-    udp.setMark(fwmark);
-    try {
-      if (change.listenPort !== undefined) udp.bind(change.listenPort);
-      else if (udp.localPort === 0) udp.bind(0);
-    } catch (error) {
-      udp.setMark(this.#fwmark);
-      throw error;
-    }
-    this.#fwmark = fwmark;
-    device.configure(change, clock.now());
+    const later = this.#carryOut(change);
+    assert(later === undefined, 'the port binds at once');
+  }
+
+  /** The same for every port; rejects with CulvertError. The caller waits for one change before the next. */
+  async configureWhenBound(change: DeviceChange): Promise<void> {
+    await this.#carryOut(change);
   }
 
   status(): DeviceStatus {
@@ -54,5 +53,33 @@ export class Commands {
       fwmark: this.#fwmark,
       dataplane: { suite, udp: udp.description, tun: tun.description, mtu: tun.mtu },
     };
+  }
+
+  #carryOut(change: DeviceChange): void | Promise<void> {
+    const { udp } = this.#options;
+    const { fwmark = this.#fwmark, listenPort } = change;
+    udp.setMark(fwmark);
+    let binding: void | Promise<void> = undefined;
+    try {
+      if (listenPort !== undefined) binding = udp.bind(listenPort);
+      else if (udp.localPort === 0) binding = udp.bind(0);
+    } catch (error) {
+      udp.setMark(this.#fwmark);
+      throw error;
+    }
+    if (binding === undefined) return this.#apply(change, fwmark);
+    return binding.then(
+      () => this.#apply(change, fwmark),
+      (error: unknown) => {
+        udp.setMark(this.#fwmark);
+        throw error;
+      },
+    );
+  }
+
+  #apply(change: DeviceChange, fwmark: number): void {
+    const { device, clock } = this.#options;
+    this.#fwmark = fwmark;
+    device.configure(change, clock.now());
   }
 }

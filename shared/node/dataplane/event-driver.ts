@@ -1,11 +1,13 @@
 /**
  * The event driver: steps the loop on Node's event loop, for ports that call `onReadable` (portable
- * UDP, later sockets of the userspace stack). May run on the main thread or in a worker.
+ * UDP, the userspace stack) and for descriptors that the event loop watches. One step a turn, so that
+ * Node's own sockets have theirs. May run on the main thread or in a worker.
  */
 
 import type { Clock } from '../clock.ts';
 import type { TunPort } from '../tun/port.ts';
 import type { UdpPort } from '../udp/port.ts';
+import type { FdWatch } from './fd-watch.ts';
 import type { DataplaneLoop } from './loop.ts';
 
 /** setTimeout counts in 32 bits; nothing here needs to sleep longer. */
@@ -16,28 +18,34 @@ export interface EventDriverOptions {
   readonly udp: UdpPort;
   readonly tun: TunPort;
   readonly clock: Clock;
+  /** Watches the descriptors of `udp`, where it has some. Whoever binds tells it. Closed by `stop`. */
+  readonly watch?: FdWatch | undefined;
   /** Called once where the interface is gone; the driver has ended then. */
   readonly onGone: () => void;
 }
 
 export class EventDriver {
   readonly #options: EventDriverOptions;
+  readonly #run = (): void => this.#step();
+  readonly #schedule = (): void => this.schedule();
   #immediate: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer wakes us. */
+  #wakeAt = Number.POSITIVE_INFINITY;
   #stopped = false;
 
   constructor(options: EventDriverOptions) {
     this.#options = options;
-    const schedule = (): void => this.schedule();
-    options.udp.onReadable = schedule;
-    options.tun.onReadable = schedule;
+    options.udp.onReadable = this.#schedule;
+    options.tun.onReadable = this.#schedule;
+    if (options.watch !== undefined) options.watch.onReadable = this.#schedule;
     this.schedule();
   }
 
   /** Steps soon. Call after a command that may have something to send. */
   schedule(): void {
     if (this.#stopped || this.#immediate !== undefined) return;
-    this.#immediate = setImmediate(() => this.#run());
+    this.#immediate = setImmediate(this.#run);
   }
 
   /** Ends it. Idempotent; the ports stay open. */
@@ -45,24 +53,41 @@ export class EventDriver {
     this.#stopped = true;
     clearImmediate(this.#immediate);
     clearTimeout(this.#timer);
+    this.#options.watch?.close();
   }
 
-  #run(): void {
+  #step(): void {
     this.#immediate = undefined;
     if (this.#stopped) return;
-    const { loop, clock, onGone } = this.#options;
-    const result = loop.step();
-    clearTimeout(this.#timer);
+    const { loop, watch, onGone } = this.#options;
+    // The inside is always asked; it is cheap where it has nothing.
+    const result = watch === undefined ? loop.step() : loop.step((watch.takeReady() << 1) | 1);
     if (result === 'gone') {
       this.stop();
       onGone();
       return;
     }
-    if (result === 'busy') {
+    // What is left at a watched descriptor is announced again, but the inside may have more.
+    if (result === 'busy') this.schedule();
+    else this.#sleep();
+  }
+
+  /** Arms the timer. One that rings too early only costs an empty step, so it is seldom moved. */
+  #sleep(): void {
+    const { loop, clock } = this.#options;
+    const now = clock.now();
+    const wait = Math.min(longestSleepMs, loop.nextTimeoutAt() - now);
+    if (wait <= 0) {
       this.schedule();
       return;
     }
-    const wait = Math.min(longestSleepMs, Math.ceil(loop.nextTimeoutAt() - clock.now()));
-    this.#timer = setTimeout(() => this.schedule(), Math.max(0, wait));
+    const at = now + wait;
+    if (this.#wakeAt > now && this.#wakeAt <= at) return;
+    clearTimeout(this.#timer);
+    this.#wakeAt = at;
+    this.#timer = setTimeout(() => {
+      this.#wakeAt = Number.POSITIVE_INFINITY;
+      this.schedule();
+    }, Math.ceil(wait));
   }
 }

@@ -6,15 +6,16 @@
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { Log } from '../../core/base/ports.ts';
-import { CulvertError, type ErrorCode, errorCodes } from '../../core/control/codes.ts';
+import { CulvertError } from '../../core/control/codes.ts';
 import type { DeviceChange, DeviceStatus } from '../../core/tunnel/config.ts';
 import type { TunnelEvent } from '../../core/tunnel/events.ts';
 import { type Libc, requireLibc } from '../ffi/libc.ts';
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../ffi/structs.ts';
-import type { FromWorker, ToWorker, TunnelBackend, WorkerError } from './messages.ts';
+import type { FromWorker, ToWorker, TunnelBackend } from './messages.ts';
 import { ringMemory } from './ring.ts';
 import type { ThreadOptions, ThreadStart, UdpKind } from './thread-body.ts';
 import { ringControl, type UdpRingMemory } from './udp-ring.ts';
+import { toCulvertError } from './worker-error.ts';
 
 export interface TunnelThreadOptions extends ThreadOptions {
   /** The program's worker entry: its `packet-thread.ts`. */
@@ -95,7 +96,7 @@ class ThreadLink implements TunnelBackend {
         this.interfaceName = message.interfaceName;
         readyNow();
       } else if (message.kind === 'error' && message.id === 0) {
-        failed(toError(message.error));
+        failed(toCulvertError(message.error));
       } else {
         this.#receive(message);
       }
@@ -192,7 +193,7 @@ class ThreadLink implements TunnelBackend {
     } else if (message.kind !== 'ready') {
       const waiter = this.#waiters.get(message.id);
       this.#waiters.delete(message.id);
-      if (message.kind === 'error') waiter?.reject(toError(message.error));
+      if (message.kind === 'error') waiter?.reject(toCulvertError(message.error));
       else waiter?.resolve(message.kind === 'status' ? message.status : undefined);
     }
   }
@@ -217,13 +218,4 @@ class ThreadLink implements TunnelBackend {
     Atomics.store(this.#stopFlag, 0, 1);
     this.#wake();
   };
-}
-
-function toError(error: WorkerError): CulvertError {
-  const code: ErrorCode = error.code in errorCodes ? (error.code as ErrorCode) : 'internal';
-  return new CulvertError(code, {
-    text: error.text,
-    ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-    ...(error.errno === undefined ? {} : { errno: error.errno }),
-  });
 }

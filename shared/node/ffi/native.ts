@@ -12,6 +12,13 @@ export interface Native {
   readonly self: LibraryHandle;
   /** The C errno of the last native call of this thread. */
   readonly errno: () => number;
+  /** Calls back from this thread's event loop, again and again, while the descriptor has something to read. */
+  readonly watch: (fd: number, onReadable: () => void) => FdWatcher;
+}
+
+export interface FdWatcher {
+  /** The descriptor may be closed already. Call once. */
+  close(): void;
 }
 
 export type NativeVerdict =
@@ -22,6 +29,9 @@ interface Koffi {
   load(path: string | null): LibraryHandle;
   errno(): number;
   sizeof(type: string): number;
+  readonly node: {
+    poll(fd: number, events: { readonly readable: boolean }, callback: () => void): FdWatcher;
+  };
 }
 
 /** Processors with the kernel's generic ioctl and errno numbers. */
@@ -43,7 +53,8 @@ function tryLoad(): NativeVerdict {
     const self = koffi.load(null);
     if (koffi.sizeof('void *') !== 8) return refuse('pointers are not 64 bits wide');
     if (!isGlibc(self)) return refuse('the C library is not glibc');
-    return { ok: true, native: { self, errno: () => koffi.errno() } };
+    const watch: Native['watch'] = (fd, onReadable) => koffi.node.poll(fd, { readable: true }, onReadable);
+    return { ok: true, native: { self, errno: () => koffi.errno(), watch } };
   } catch (error) {
     return refuse(`koffi: ${error instanceof Error ? error.message : String(error)}`);
   }

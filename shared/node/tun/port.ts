@@ -1,6 +1,6 @@
 /**
  * TunPort: the inside of a tunnel, whole IP packets. Implementations share this contract and its
- * test suite: tun-linux.ts (/dev/net/tun with offloads), tun-memory.ts (tests), later tun-netstack.ts.
+ * test suite: tun-linux.ts (/dev/net/tun with offloads), tun-netstack.ts (our own TCP/IP), tun-memory.ts (tests).
  */
 
 import type { PacketBatch } from '../../core/packet/batch.ts';
@@ -16,6 +16,8 @@ export interface TunPort {
   readonly readDrops?: number;
   readonly pollFds: readonly number[];
   onReadable: (() => void) | undefined;
+  /** When `readBatch` must be called even if nothing arrives; absent = only readiness tells. Infinity = never. */
+  nextTimeoutAt?(): number;
   /** Asks the system for the MTU again. Returns false where the interface is gone. */
   refreshMtu(): boolean;
   /**

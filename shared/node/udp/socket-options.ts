@@ -23,10 +23,16 @@ export function forceSocketBuffers(socket: Socket, bytes: number): boolean {
 
 function setOption(socket: Socket, option: number, to: number): boolean {
   const ffi = ffiAvailable();
-  // Node has no public name for the descriptor.
-  const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd;
+  const fd = descriptorOf(socket);
   if (!ffi.ok || fd === undefined || fd < 0) return false;
   value[0] = to;
   const address = ffi.libc.addressOf(new Uint8Array(value.buffer));
   return ffi.libc.setsockopt(fd, SOL_SOCKET, option, address, 4) === 0;
+}
+
+/** Node has no public name for it, and warns of the private one; the state behind a symbol has it, too. */
+function descriptorOf(socket: Socket): number | undefined {
+  const symbol = Object.getOwnPropertySymbols(socket).find((one) => one.description === 'state symbol');
+  const state = symbol === undefined ? undefined : Reflect.get(socket, symbol);
+  return (state as { readonly handle?: { readonly fd?: number } } | undefined)?.handle?.fd;
 }

@@ -1,0 +1,57 @@
+/**
+ * Two duplex streams as one connection: bytes under backpressure both ways, each direction ends alone, and
+ * what breaks on one side breaks on the other, so that a cut download never looks whole.
+ */
+
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+export interface SpliceListeners {
+  /** Bytes moved from the first stream to the second, and back. */
+  onForth(bytes: number): void;
+  onBack(bytes: number): void;
+  /** One direction has ended. */
+  onHalfClosed(): void;
+  /** Called once, when both streams are gone. */
+  onClosed(): void;
+}
+
+/** Joins them; nobody else may read or write them from now on. Errors end both and are not told. */
+export function splice(first: Duplex, second: Duplex, listeners: SpliceListeners): void {
+  let open = 2;
+  const watch = (stream: Duplex, other: Duplex): void => {
+    stream.on('error', () => {});
+    stream.once('end', () => listeners.onHalfClosed());
+    const onClose = (): void => {
+      // Whole only where both directions came to their end.
+      if (!stream.readableEnded || !stream.writableFinished) breakOff(other);
+      if (--open === 0) listeners.onClosed();
+    };
+    if (stream.closed) onClose();
+    else stream.once('close', onClose);
+  };
+  watch(first, second);
+  watch(second, first);
+  pump(first, second, (count) => listeners.onForth(count));
+  pump(second, first, (count) => listeners.onBack(count));
+}
+
+/** Ends a stream so that the other side notices: by a reset. */
+export function breakOff(stream: Duplex): void {
+  if (stream.destroyed) return;
+  if (stream instanceof Socket) stream.resetAndDestroy();
+  else stream.destroy();
+}
+
+/** Holds nothing itself: `from` rests while `to` is full. */
+function pump(from: Duplex, to: Duplex, onBytes: (count: number) => void): void {
+  from.on('data', (chunk: Uint8Array) => {
+    if (to.destroyed || to.writableEnded) return;
+    onBytes(chunk.length);
+    if (!to.write(chunk)) from.pause();
+  });
+  to.on('drain', () => from.resume());
+  from.on('end', () => to.end());
+  // The end may have come while nobody was listening for it.
+  if (from.readableEnded) to.end();
+}

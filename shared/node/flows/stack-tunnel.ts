@@ -1,0 +1,171 @@
+/**
+ * A tunnel that ends in a userspace stack, on the event loop of whoever opens it: device, loop, stack and sockets,
+ * joined. A flow worker has one for its own tunnel, and may open more, for example towards another edge.
+ */
+
+import { assert } from '../../core/base/assert.ts';
+import type { Entropy, Log } from '../../core/base/ports.ts';
+import type { NetLimits } from '../../core/netstack/limits.ts';
+import { NetStack } from '../../core/netstack/stack.ts';
+import { PacketBatch } from '../../core/packet/batch.ts';
+import type { DeviceChange, DeviceStatus } from '../../core/tunnel/config.ts';
+import { TunnelDevice } from '../../core/tunnel/device.ts';
+import type { TunnelEvent } from '../../core/tunnel/events.ts';
+import { rehearse } from '../../core/tunnel/rehearsal.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { chooseSuite } from '../crypto/choose.ts';
+import { loopBatches, loopBatchesBytes } from '../dataplane/batches.ts';
+import { Commands } from '../dataplane/commands.ts';
+import { EventDriver } from '../dataplane/event-driver.ts';
+import { FdWatch } from '../dataplane/fd-watch.ts';
+import { DataplaneLoop } from '../dataplane/loop.ts';
+import { systemEntropy } from '../entropy.ts';
+import { ffiAvailable, requireLibc } from '../ffi/libc.ts';
+import { WorkerMemory } from '../ffi/memory.ts';
+import { loadNative } from '../ffi/native.ts';
+import { TunNetstack } from '../tun/tun-netstack.ts';
+import type { UdpPort } from '../udp/port.ts';
+import { UdpDgram } from '../udp/udp-dgram.ts';
+import { UdpLinux } from '../udp/udp-linux.ts';
+import { FlowHost } from './stack-host.ts';
+
+export interface StackTunnelOptions {
+  readonly udp: 'linux' | 'dgram';
+  readonly log: Log;
+  /** Largest packet inside the tunnel, 1280 at least. */
+  readonly mtu: number;
+  /** The stack's own addresses, 4 or 16 bytes. */
+  readonly addresses: readonly Uint8Array[];
+  /** Whether connections to other addresses are announced. */
+  readonly acceptAny: boolean;
+  readonly limits?: Partial<NetLimits>;
+  readonly onEvent: (event: TunnelEvent) => void;
+}
+
+/** Memory besides the batches: message headers, iovecs, control messages, keys. */
+const portsBytes = 4 * 1024 * 1024;
+/** For what the stack sends while it takes a batch: acknowledgements, and what they let go. */
+const repliesArena = 1024 * 1024;
+const repliesCapacity = 512;
+/** Sources in a tunnel are who they say, and what is half open is mostly a dial under way, not a flood. */
+const tunnelLimits: Partial<NetLimits> = { halfOpen: 8192, halfOpenPerSource: 1024 };
+/** The first handshake of a fresh program takes 12 ms, after this many about 1.5. */
+const rehearsalRounds = 8;
+
+/** Owns its sockets and memory until `end` or `close`. */
+export class StackTunnel {
+  readonly clock: Clock = systemClock();
+  readonly entropy: Entropy = systemEntropy();
+  readonly host: FlowHost;
+  readonly #commands: Commands;
+  readonly #memory: WorkerMemory;
+  readonly #device: TunnelDevice;
+  readonly #udp: UdpPort;
+  readonly #tun: TunNetstack;
+  readonly #watch: FdWatch | undefined;
+  readonly #loop: DataplaneLoop;
+  readonly #driver: EventDriver;
+  #isClosed = false;
+  /** Changes wait for each other. */
+  #last: Promise<void> = Promise.resolve();
+
+  /** Throws CulvertError where the cryptography or the native calls cannot be had. */
+  constructor(options: StackTunnelOptions) {
+    const { mtu, addresses, acceptAny, limits = {}, log } = options;
+    const { clock, entropy } = this;
+    const ffi = ffiAvailable();
+    this.#memory = new WorkerMemory(
+      loopBatchesBytes + repliesArena + portsBytes,
+      ffi.ok ? ffi.libc : undefined,
+    );
+    const suite = chooseSuite({ memory: this.#memory, log });
+    this.#udp = options.udp === 'linux' ? this.#openLinux(log) : new UdpDgram({ log });
+    this.#watch = options.udp === 'linux' ? newWatch() : undefined;
+    const stack = new NetStack({
+      entropy,
+      addresses,
+      mtu,
+      acceptAny,
+      limits: { ...tunnelLimits, ...limits },
+    });
+    this.host = new FlowHost({ stack, addresses, wake: () => this.#tun.wake() });
+    const batches = loopBatches(this.#memory);
+    const { fromUdp: input, toTun, out } = batches;
+    this.#tun = new TunNetstack({
+      stack,
+      clock,
+      mtu,
+      replies: newReplies(this.#memory),
+      onEvents: (events) => this.host.handleEvents(events),
+    });
+    rehearse({ suite, entropy, input, toTun, out, rounds: rehearsalRounds });
+    this.#device = new TunnelDevice({ suite, entropy, mtu });
+    const parts = { device: this.#device, udp: this.#udp, tun: this.#tun, clock };
+    this.#loop = new DataplaneLoop({ ...parts, batches, onEvent: options.onEvent });
+    this.#commands = new Commands({ ...parts, suite: suite.name });
+    const onGone = (): void => assert(false, 'a stack is never gone');
+    this.#driver = new EventDriver({ ...parts, loop: this.#loop, watch: this.#watch, onGone });
+  }
+
+  /** Valid as a whole or not applied. Changes wait for each other. */
+  configure(change: DeviceChange): Promise<void> {
+    const done = this.#last.then(() => this.#configure(change));
+    // Whoever asked learns of the failure; the next change goes on.
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  status(): DeviceStatus {
+    return this.#commands.status();
+  }
+
+  /** Says goodbye to everybody who is connected, then closes. */
+  end(): void {
+    if (this.#isClosed) return;
+    this.host.close();
+    this.#loop.step();
+    this.close();
+  }
+
+  /** At once. Idempotent. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#driver.stop();
+    this.#udp.close();
+    this.#tun.close();
+    this.#device.wipe();
+    this.#memory.close();
+  }
+
+  async #configure(change: DeviceChange): Promise<void> {
+    const before = this.#udp.pollFds;
+    const changed = this.#commands.configureWhenBound(change);
+    if (this.#udp.pollFds !== before) this.#watch?.set(this.#udp.pollFds);
+    await changed;
+    if (this.#isClosed) return;
+    this.#loop.settle();
+    this.#driver.schedule();
+  }
+
+  #openLinux(log: Log): UdpLinux {
+    return new UdpLinux({ libc: requireLibc(), memory: this.#memory, log });
+  }
+}
+
+function newWatch(): FdWatch {
+  const loaded = loadNative();
+  assert(loaded.ok, 'native sockets come with native calls');
+  return new FdWatch(loaded.native);
+}
+
+function newReplies(memory: WorkerMemory): PacketBatch {
+  const arenaStart = memory.alloc(repliesArena, 64);
+  return new PacketBatch({
+    bytes: memory.bytes,
+    arenaStart,
+    arenaEnd: arenaStart + repliesArena,
+    capacity: repliesCapacity,
+    addressCapacity: 1,
+  });
+}
