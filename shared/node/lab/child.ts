@@ -11,6 +11,8 @@ export interface ChildOptions {
   /** Added to our own environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Whether it is given a standard input, for `write`. Default: an empty one. */
+  readonly input?: boolean;
 }
 
 /** Most characters of output that are kept; the oldest go first. */
@@ -34,7 +36,7 @@ export class Child {
   static async start(name: string, words: readonly string[], options: ChildOptions = {}): Promise<Child> {
     const [program = '', ...parameters] = [...boundToUs(), ...words];
     const started = spawn(program, parameters, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [options.input === true ? 'pipe' : 'ignore', 'pipe', 'pipe'],
       // A process group of its own: Ctrl-C on the terminal is for us, and we end it in our order.
       detached: true,
       env: {
@@ -59,6 +61,8 @@ export class Child {
     this.name = name;
     this.#process = started;
     this.pid = started.pid ?? 0;
+    // It may end while we write: its exit says so.
+    started.stdin?.on('error', () => undefined);
     started.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#stdout = (this.#stdout + text).slice(-maxKept);
       this.#notify();
@@ -86,6 +90,11 @@ export class Child {
 
   get hasExited(): boolean {
     return this.#exited;
+  }
+
+  /** To its standard input; needs the option `input`. */
+  write(text: string): void {
+    this.#process.stdin?.write(text);
   }
 
   signal(signal: NodeJS.Signals): void {
