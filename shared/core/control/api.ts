@@ -6,8 +6,18 @@
  */
 
 import { Type } from '@sinclair/typebox';
+import {
+  type EnrollRequest,
+  type EnrollResult,
+  enrolledDevice,
+  enrollShape,
+  type RegistrationRequest,
+  type RegistrationView,
+  registrationRequestShape,
+  registrationShape,
+} from './enroll-api.ts';
 import { type Shape, shapeOf } from './shape.ts';
-import { type Mode, modes, type Status, statusShape } from './status.ts';
+import { type DnsStatus, dnsStatusShape, type Mode, modes, type Status, statusShape } from './status.ts';
 
 /** The body of every failed request, and what the command line prints with --json. */
 export interface ApiError {
@@ -84,6 +94,72 @@ export interface LogRequest {
   readonly after: number;
 }
 
+/** What programs of this user need to say to the local proxy; both absent where it asks for nothing. */
+export interface ProxyLogin {
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** What private DNS did and does. */
+export interface DnsReport {
+  /** Absent while it answers nothing. */
+  readonly status?: DnsStatus;
+  /** How this system was told, and why so. */
+  readonly system?: { readonly owner: string; readonly because: string };
+  /** Answers by where they came from. */
+  readonly answers: Readonly<Record<string, number>>;
+  readonly cache: { readonly hits: number; readonly misses: number; readonly entries: number };
+  readonly upstreams: readonly DnsUpstream[];
+  readonly blockLists: readonly { readonly name: string; readonly names: number; readonly ignored: number }[];
+  /** The last names that were looked up; empty unless the log is on. */
+  readonly queries: readonly DnsQuery[];
+}
+
+export interface DnsUpstream {
+  readonly name: string;
+  readonly isEncrypted: boolean;
+  readonly isDown: boolean;
+  /** Milliseconds; absent before the first answer. */
+  readonly rttMs?: number;
+  readonly queries: number;
+  readonly answers: number;
+  readonly failures: number;
+}
+
+export interface DnsQuery {
+  /** RFC 3339. */
+  readonly at: string;
+  readonly name: string;
+  readonly type: string;
+  readonly origin: string;
+  readonly ms: number;
+}
+
+export interface DnsTestRequest {
+  readonly name: string;
+  /** 'A', 'AAAA', 'TXT' or a number; absent: A and AAAA. */
+  readonly type?: string;
+}
+
+export interface DnsTest {
+  readonly name: string;
+  readonly answers: readonly DnsTestAnswer[];
+  /** Every upstream asked the same by itself. */
+  readonly upstreams: readonly { readonly name: string; readonly ms?: number; readonly failure?: string }[];
+  /** What plain DNS of this network says instead, where it could be asked and lies or fails; one sentence. */
+  readonly network?: string;
+}
+
+export interface DnsTestAnswer {
+  readonly type: string;
+  /** 'NOERROR', 'NXDOMAIN', … */
+  readonly code: string;
+  /** As text. */
+  readonly records: readonly string[];
+  readonly origin: string;
+  readonly ms: number;
+}
+
 /** One operation: where it is, what it takes, what it answers. */
 export interface Route<Body, Result> {
   readonly method: 'GET' | 'POST' | 'PUT';
@@ -100,11 +176,18 @@ export interface Routes {
   readonly reconnect: Route<ConnectRequest, Status>;
   readonly edges: Route<undefined, readonly EdgeEntry[]>;
   readonly importEdge: Route<ImportRequest, ImportResult>;
+  readonly enroll: Route<EnrollRequest, EnrollResult>;
+  readonly registration: Route<RegistrationRequest, RegistrationView>;
+  readonly rotateKeys: Route<RegistrationRequest, EdgeEntry>;
+  readonly deleteRegistration: Route<RegistrationRequest, readonly EdgeEntry[]>;
   readonly useEdge: Route<EdgeName, readonly EdgeEntry[]>;
   readonly removeEdge: Route<EdgeName, readonly EdgeEntry[]>;
   readonly modes: Route<undefined, ModeList>;
   readonly settings: Route<undefined, readonly SettingEntry[]>;
   readonly changeSettings: Route<SettingsPatch, readonly SettingEntry[]>;
+  readonly proxyLogin: Route<undefined, ProxyLogin>;
+  readonly dns: Route<undefined, DnsReport>;
+  readonly testName: Route<DnsTestRequest, DnsTest>;
   readonly logs: Route<LogRequest, LogLines>;
 }
 
@@ -116,6 +199,8 @@ export type ResultOf<Name extends RouteName> =
 export const eventsPath = '/v1/events';
 
 const maxNameLength = 64;
+/** Every byte of a name escaped. */
+const maxDnsNameLength = 1020;
 /** Enough for a file with hundreds of peers. */
 export const maxConfLength: number = 256 * 1024;
 const maxSettingLength = 1024;
@@ -156,6 +241,73 @@ const importShape: Shape<ImportRequest> = shapeOf(
 const importResultShape: Shape<ImportResult> = shapeOf(
   Type.Object({ edge: edgeShape, replaced: Type.Boolean(), ignored: texts }),
 );
+const enrollResultShape: Shape<EnrollResult> = shapeOf(
+  Type.Object({ edge: edgeShape, device: enrolledDevice }),
+);
+const proxyLoginShape: Shape<ProxyLogin> = shapeOf(
+  Type.Object({ username: Type.Optional(Type.String()), password: Type.Optional(Type.String()) }),
+);
+const count = Type.Integer({ minimum: 0 });
+const dnsReportShape: Shape<DnsReport> = shapeOf(
+  Type.Object({
+    status: Type.Optional(dnsStatusShape),
+    system: Type.Optional(Type.Object({ owner: Type.String(), because: Type.String() })),
+    answers: Type.Record(Type.String(), count),
+    cache: Type.Object({ hits: count, misses: count, entries: count }),
+    upstreams: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        isEncrypted: Type.Boolean(),
+        isDown: Type.Boolean(),
+        rttMs: Type.Optional(Type.Number()),
+        queries: count,
+        answers: count,
+        failures: count,
+      }),
+    ),
+    blockLists: Type.Array(Type.Object({ name: Type.String(), names: count, ignored: count })),
+    queries: Type.Array(
+      Type.Object({
+        at: Type.String(),
+        name: Type.String(),
+        type: Type.String(),
+        origin: Type.String(),
+        ms: Type.Number(),
+      }),
+    ),
+  }),
+);
+const dnsTestRequestShape: Shape<DnsTestRequest> = shapeOf(
+  Type.Object(
+    {
+      name: Type.String({ minLength: 1, maxLength: maxDnsNameLength }),
+      type: Type.Optional(Type.String({ maxLength: maxNameLength })),
+    },
+    strict,
+  ),
+);
+const dnsTestShape: Shape<DnsTest> = shapeOf(
+  Type.Object({
+    name: Type.String(),
+    answers: Type.Array(
+      Type.Object({
+        type: Type.String(),
+        code: Type.String(),
+        records: texts,
+        origin: Type.String(),
+        ms: Type.Number(),
+      }),
+    ),
+    upstreams: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        ms: Type.Optional(Type.Number()),
+        failure: Type.Optional(Type.String()),
+      }),
+    ),
+    network: Type.Optional(Type.String()),
+  }),
+);
 const logRequestShape: Shape<LogRequest> = shapeOf(
   Type.Object({ after: Type.Integer({ minimum: 0 }) }, strict),
 );
@@ -173,6 +325,25 @@ export const routes: Routes = {
   ),
   edges: get('/v1/edges', 'The edges that are known.', edgesShape),
   importEdge: post('/v1/edges', 'Adds an edge from a wg-quick file.', importShape, importResultShape),
+  enroll: post('/v1/enroll', 'Joins an edge by its invitation.', enrollShape, enrollResultShape),
+  registration: post(
+    '/v1/registration',
+    'Asks an edge what it knows of this machine.',
+    registrationRequestShape,
+    registrationShape,
+  ),
+  rotateKeys: post(
+    '/v1/registration/rotate-keys',
+    'Gives this machine new keys at an edge.',
+    registrationRequestShape,
+    edgeShape,
+  ),
+  deleteRegistration: post(
+    '/v1/registration/delete',
+    'Leaves an edge and forgets it.',
+    registrationRequestShape,
+    edgesShape,
+  ),
   useEdge: post('/v1/edges/use', 'Chooses an edge; auto takes the newest.', edgeNameShape, edgesShape),
   removeEdge: post('/v1/edges/remove', 'Forgets an edge and its keys.', edgeNameShape, edgesShape),
   modes: get('/v1/modes', 'The mode in use, and all of them.', modesShape),
@@ -184,6 +355,18 @@ export const routes: Routes = {
     body: settingsPatchShape,
     result: settingsShape,
   },
+  dns: get('/v1/dns', 'What private DNS did and does.', dnsReportShape),
+  testName: post(
+    '/v1/dns/test',
+    'Looks a name up and tells which way the answer took.',
+    dnsTestRequestShape,
+    dnsTestShape,
+  ),
+  proxyLogin: get(
+    '/v1/proxy/login',
+    'Name and password of the local proxy, for programs that culvert starts.',
+    proxyLoginShape,
+  ),
   logs: post('/v1/logs', 'The last lines of the log.', logRequestShape, logShape),
 };
 

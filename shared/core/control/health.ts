@@ -30,11 +30,36 @@ export const healthCodes = {
   'dns-not-managed': [
     'notice',
     'Names are still looked up with the DNS servers that this system uses.',
-    'Set the DNS servers of this system yourself, or use mode tunnel_only to hide this notice.',
+    'Name DNS servers in the file of the edge, or use mode tunnel+doh; tunnel_only hides this notice.',
+  ],
+  'dns-not-taken': [
+    'notice',
+    'Private DNS answers, but this system does not ask it.',
+    'Run the daemon as root, or set the DNS server of your programs to the address above.',
+  ],
+  'dns-lost': [
+    'warning',
+    'Another program keeps taking the DNS of this system back.',
+    'End that program, or choose another way: culvert settings set dns.system resolved|resolvconf|file',
+  ],
+  'dns-unfiltered': [
+    'warning',
+    'The filter for families does not reach a resolver of your own choice.',
+    'Go back to 1.1.1.1: culvert dns upstream, without an address',
+  ],
+  'dns-unanswered': [
+    'error',
+    'No resolver answers. Names fail until one does; nothing is asked in the clear.',
+    'Check the network; it may block port 443 or 853. See: culvert dns stats',
   ],
   'split-tunnel': [
     'notice',
     'Only the addresses in AllowedIPs go through the tunnel; everything else leaves this machine as before.',
+    'For everything, set AllowedIPs to 0.0.0.0/0, ::/0 in the file and import it again.',
+  ],
+  'split-proxy': [
+    'notice',
+    'Only the addresses in AllowedIPs can be reached through the proxy; it refuses everything else.',
     'For everything, set AllowedIPs to 0.0.0.0/0, ::/0 in the file and import it again.',
   ],
   'handshake-timeout': [

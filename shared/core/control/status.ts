@@ -62,6 +62,22 @@ export interface VerifiedStatus {
   readonly visibleAddress?: string;
 }
 
+export interface ProxyStatus {
+  /** Where programs reach the local proxy, while its port is bound: '127.0.0.1:40000'. */
+  readonly address: string;
+  /** Who is asked for names, inside the tunnel. Empty: nobody, names fail. */
+  readonly resolvers: readonly string[];
+}
+
+export interface DnsStatus {
+  readonly transport: 'doh' | 'dot';
+  readonly families: 'off' | 'malware' | 'full';
+  /** The first upstream, as a URL. */
+  readonly upstream: string;
+  /** Where programs ask: '127.0.83.53:53'. */
+  readonly listen: string;
+}
+
 export interface TrafficStatus {
   /** Bytes that came through the tunnel since it was started. */
   readonly rxBytes: number;
@@ -75,12 +91,15 @@ export interface Status {
   readonly since: string;
   readonly edge?: EdgeStatus;
   readonly verified?: VerifiedStatus;
-  /** Name of the tunnel's network interface. */
+  /** Name of the tunnel's network interface; absent in mode proxy, which needs none. */
   readonly interface?: string;
   /** What carries the packets: crypto suite, offloads of both sides. */
   readonly dataplane?: DataplaneStatus;
   /** Our addresses inside the tunnel, without prefix length. Empty where there is no edge. */
   readonly addresses: readonly string[];
+  /** While private DNS answers on this machine. */
+  readonly dns?: DnsStatus;
+  readonly proxy?: ProxyStatus;
   readonly traffic: TrafficStatus;
   readonly health: readonly HealthItem[];
   /** Version of the daemon. */
@@ -89,6 +108,15 @@ export interface Status {
 
 const count = Type.Integer({ minimum: 0 });
 const text = Type.String();
+
+export const dnsStatusShape: Shape<DnsStatus> = shapeOf<DnsStatus>(
+  Type.Object({
+    transport: Type.Union([Type.Literal('doh'), Type.Literal('dot')]),
+    families: Type.Union([Type.Literal('off'), Type.Literal('malware'), Type.Literal('full')]),
+    upstream: text,
+    listen: text,
+  }),
+);
 
 export const statusShape: Shape<Status> = shapeOf<Status>(
   Type.Object({
@@ -111,6 +139,8 @@ export const statusShape: Shape<Status> = shapeOf<Status>(
       Type.Object({ suite: text, udp: text, tun: text, mtu: Type.Integer({ minimum: 0 }) }),
     ),
     addresses: Type.Array(text),
+    dns: Type.Optional(dnsStatusShape),
+    proxy: Type.Optional(Type.Object({ address: text, resolvers: Type.Array(text) })),
     traffic: Type.Object({ rxBytes: count, txBytes: count }),
     health: Type.Array(healthItemShape),
     version: text,

@@ -64,9 +64,30 @@ export const texts: Readonly<Record<TextKey, Words>> = {
   disconnecting: { heading: 'Turning protection off...', sentence: 'This takes a moment.' },
 };
 
+/** Instead of `texts` in mode proxy, which pauses no other program. */
+const proxyTexts: Readonly<Partial<Record<TextKey, Words>>> = {
+  off: {
+    heading: 'Your internet is not private',
+    sentence: 'The proxy is off. Others on this network may be able to see which sites you visit.',
+  },
+  connecting: {
+    heading: 'Making the proxy private...',
+    sentence: 'This usually takes a few seconds. Until then the proxy refuses everything.',
+  },
+  waiting: {
+    heading: 'The proxy is paused to protect you',
+    sentence: 'There is no way to the edge at this moment; culvert tries again by itself.',
+  },
+  blocked: {
+    heading: 'The proxy is paused to protect you',
+    sentence: 'The private connection dropped, so the proxy refuses everything until it is back.',
+  },
+};
+
 /** The words of a status. */
 export function wordsFor(status: Pick<Status, 'state' | 'mode' | 'health'>): Words {
-  return texts[textKeyFor(status)];
+  const key = textKeyFor(status);
+  return (status.mode === 'proxy' ? proxyTexts[key] : undefined) ?? texts[key];
 }
 
 /** What a mode protects, in one line, for lists of modes. */
