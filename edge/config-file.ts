@@ -5,15 +5,19 @@ import { basename, dirname } from 'node:path';
 import { CulvertError } from '../shared/core/control/codes.ts';
 import { type ParsedConfig, parseEdgeConfig } from './config.ts';
 import { readSecretKey } from './identity.ts';
+import { readSecretText } from './secret-text.ts';
 
 const maxConfigBytes = 8 * 1024 * 1024;
 
-export function loadConfig(path: string, dataFolder: string): ParsedConfig {
+/** `kernelMissing`: as in ConfigSurroundings. */
+export function loadConfig(path: string, dataFolder: string, kernelMissing?: string): ParsedConfig {
   return parseEdgeConfig(readText(path), {
     fileName: basename(path),
     folder: dirname(path),
     dataFolder,
     readSecretKey,
+    readSecretText,
+    kernelMissing,
   });
 }
 

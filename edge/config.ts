@@ -7,32 +7,32 @@ import { isAbsolute, join } from 'node:path';
 import { type Prefix, parsePrefix } from '../shared/core/base/ip.ts';
 import { CulvertError } from '../shared/core/control/codes.ts';
 import { maxShards } from '../shared/core/tunnel/shards.ts';
+import { type DnsConfig, readDns } from './config-dns.ts';
+import { type EgressConfig, readEgress } from './config-egress.ts';
+import { type CertificateConfig, type ListenConfig, readCertificate, readListen } from './config-listen.ts';
 import { type ConfigProblem, ConfigReader, type Field, type Section } from './config-reader.ts';
 import { type EdgeNetwork, prefixesOf } from './network.ts';
 import { type ConfiguredPeer, readPeers } from './peers/configured-peers.ts';
 
-export interface EdgeConfig {
+export interface EdgeConfig extends EgressConfig, ListenConfig {
   readonly name: string;
   /** Host name or address that clients are told. */
   readonly endpoint: string | undefined;
   readonly interfaceName: string;
   /** Of the tunnel, bytes. */
   readonly mtu: number;
-  /** At least as many as workers: worker `i` listens on the port at `i`, the rest is not served. */
-  readonly udpPorts: readonly number[];
+  /** Of the API; undefined: the edge makes its own. */
+  readonly certificate: CertificateConfig | undefined;
   /** Packet workers that share nothing. */
   readonly workers: number;
   readonly network: EdgeNetwork;
   readonly privateKeyFile: string;
-  readonly closePrivate: boolean;
-  readonly allow: readonly Opening[];
   readonly peers: readonly ConfiguredPeer[];
-}
-
-export interface Opening {
-  readonly cidr: Prefix;
-  /** Name of a peer; undefined: every device. */
-  readonly device: string | undefined;
+  readonly dns: DnsConfig;
+  /** Connections, and as many flows of datagrams, that one device may have at a time. */
+  readonly connectionsPerDevice: number;
+  /** Bytes in both directions that a device may move, unless it has a limit of its own; 0 = no limit. */
+  readonly deviceQuotaBytes: number;
 }
 
 export interface ParsedConfig {
@@ -51,17 +51,20 @@ export interface ConfigSurroundings {
   readonly dataFolder: string;
   /** 32 bytes; undefined where the file is missing; throws where it is no key. */
   readonly readSecretKey: (path: string) => Uint8Array | undefined;
+  /** Of a file that others cannot read; throws CulvertError. */
+  readonly readSecretText: (path: string) => string;
+  /** Half a sentence: why the kernel cannot forward for this program; absent where it can. */
+  readonly kernelMissing?: string | undefined;
 }
 
 export const defaultInterface = 'cvedge0';
-export const defaultUdpPort = 51820;
 /** Fits IPv4 and IPv6 under the usual 1500. */
 export const defaultMtu = 1420;
 /** The smallest that IPv6 may have, and the largest that a TUN device may. */
 const leastMtu = 1280;
 const mostMtu = 65_535;
-const maxOpenings = 256;
-const maxUdpPorts = maxShards;
+export const defaultConnectionsPerDevice = 16_384;
+const mostConnectionsPerDevice = 65_536;
 
 const rootKeys = [
   'name',
@@ -69,15 +72,17 @@ const rootKeys = [
   'interface',
   'mtu',
   'listen',
+  'certificate',
+  'store',
   'workers',
   'network',
   'privateKeyFile',
   'egress',
+  'dns',
+  'limits',
   'peers',
 ];
-const laterKeys = ['store', 'dns', 'limits'];
-const laterEgressKeys = ['probe', 'rules'];
-const denyWords = ['private', 'link-local', 'metadata'] as const;
+const laterStores = 'postgres';
 
 /** Throws CulvertError 'bad-config' whose text has one line per problem. */
 export function parseEdgeConfig(text: string, surroundings: ConfigSurroundings): ParsedConfig {
@@ -85,7 +90,6 @@ export function parseEdgeConfig(text: string, surroundings: ConfigSurroundings):
   const warnings: ConfigProblem[] = [];
   const root = reader.section(reader.root, {
     known: rootKeys,
-    later: laterKeys,
     required: ['network'],
   });
   const config = readRoot(reader, root ?? new Map(), surroundings, warnings);
@@ -119,20 +123,76 @@ function readRoot(
   const keyFile = reader.text(root.get('privateKeyFile'));
   const workers = reader.integer(root.get('workers'), 1, maxShards) ?? 1;
   const interfaceName = readInterface(reader, root.get('interface'), workers) ?? defaultInterface;
-  const udpPorts = readListen(reader, root.get('listen'), workers, warnings);
-  readWorkers(reader, root.get('workers'), workers, udpPorts.length);
+  const listen = readListen(reader, root.get('listen'), workers, warnings);
+  readStore(reader, root.get('store'));
+  const egress = readEgress(reader, root.get('egress'), {
+    kernelMissing: surroundings.kernelMissing,
+    network: prefixesOf(network),
+    readSecretText: (path) => surroundings.readSecretText(resolve(path)),
+  });
+  readWorkers(reader, root.get('workers'), workers, listen.udpPorts.length);
+  if (egress.backend === 'userspace') checkUserspace(reader, root, workers, warnings);
   return {
     name: reader.name(root.get('name')) ?? 'edge',
     endpoint: readEndpoint(reader, root.get('endpoint')),
     interfaceName,
     mtu: reader.integer(root.get('mtu'), leastMtu, mostMtu) ?? defaultMtu,
-    udpPorts,
+    ...listen,
+    certificate: readCertificate(reader, root.get('certificate'), resolve),
     workers,
     network,
     privateKeyFile: keyFile === undefined ? join(surroundings.dataFolder, 'edge.key') : resolve(keyFile),
-    ...readEgress(reader, root.get('egress'), peers),
+    ...egress,
     peers,
+    dns: readDns(reader, root.get('dns')),
+    ...readLimits(reader, root.get('limits')),
   };
+}
+
+/** What the kernel would do and a program without privileges cannot. */
+function checkUserspace(
+  reader: ConfigReader,
+  root: Section,
+  workers: number,
+  warnings: ConfigProblem[],
+): void {
+  const workersField = root.get('workers');
+  if (workersField !== undefined && workers > 1) {
+    reader.problem(
+      workersField,
+      'workers: the userspace backend has one; several need egress.backend: kernel',
+    );
+  }
+  const interfaceField = root.get('interface');
+  if (interfaceField !== undefined) {
+    const text = 'interface is not used: the userspace backend makes no network interface';
+    warnings.push({ line: interfaceField.line, text });
+  }
+}
+
+function readLimits(
+  reader: ConfigReader,
+  at: Field | undefined,
+): Pick<EdgeConfig, 'connectionsPerDevice' | 'deviceQuotaBytes'> {
+  const known = ['connectionsPerDevice', 'deviceQuotaBytes', 'deviceRate'];
+  const section = at === undefined ? undefined : reader.section(at, { known });
+  const rate = section?.get('deviceRate');
+  if (rate !== undefined && reader.integer(rate, 0, Number.MAX_SAFE_INTEGER) !== 0) {
+    reader.problem(rate, `${rate.name}: a limit of the rate is not available yet; only 0 is`);
+  }
+  return {
+    connectionsPerDevice:
+      reader.integer(section?.get('connectionsPerDevice'), 1, mostConnectionsPerDevice) ??
+      defaultConnectionsPerDevice,
+    deviceQuotaBytes: reader.integer(section?.get('deviceQuotaBytes'), 0, Number.MAX_SAFE_INTEGER) ?? 0,
+  };
+}
+
+function readStore(reader: ConfigReader, at: Field | undefined): void {
+  const text = reader.text(at);
+  if (at === undefined || text === undefined || text === 'sqlite') return;
+  const why = text.startsWith(laterStores) ? 'is not available yet; only sqlite is' : 'must be sqlite';
+  reader.problem(at, `${at.name} ${why}`);
 }
 
 function readEndpoint(reader: ConfigReader, at: Field | undefined): string | undefined {
@@ -163,28 +223,6 @@ function readInterface(reader: ConfigReader, at: Field | undefined, workers: num
   );
 }
 
-function readListen(
-  reader: ConfigReader,
-  at: Field | undefined,
-  workers: number,
-  warnings: ConfigProblem[],
-): readonly number[] {
-  const keys = { known: ['udp'], later: ['https', 'metrics'] };
-  const udp = at === undefined ? undefined : reader.section(at, keys)?.get('udp');
-  if (udp === undefined) return [defaultUdpPort];
-  const items = reader.list(udp);
-  if (items.length > maxUdpPorts) reader.problem(udp, `${udp.name} may have ${maxUdpPorts} ports at most`);
-  if (items.length === 0) reader.problem(udp, `${udp.name} needs a port, for example [${defaultUdpPort}]`);
-  const ports = items.map((item) => reader.integer(item, 1, 65_535)).filter((port) => port !== undefined);
-  if (new Set(ports).size !== ports.length) reader.problem(udp, `${udp.name} names a port twice`);
-  if (ports.length > workers) {
-    const [served, rest] = [ports.slice(0, workers).join(', '), ports.slice(workers).join(', ')];
-    const verb = workers === 1 ? 'is' : 'are';
-    warnings.push({ line: udp.line, text: `of ${udp.name}, only ${served} ${verb} served yet; not ${rest}` });
-  }
-  return ports;
-}
-
 function readNetwork(reader: ConfigReader, at: Field | undefined): EdgeNetwork {
   const section = at === undefined ? undefined : reader.section(at, { known: ['v4', 'v6'] });
   if (at === undefined || section === undefined) return { v4: undefined, v6: undefined };
@@ -210,85 +248,4 @@ function readNetworkPrefix(reader: ConfigReader, at: Field | undefined, size: nu
     return reader.problem(at, `${at.name} must be between /8 and /${full - 2}`);
   }
   return prefix;
-}
-
-function readEgress(
-  reader: ConfigReader,
-  at: Field | undefined,
-  peers: readonly ConfiguredPeer[],
-): Pick<EdgeConfig, 'closePrivate' | 'allow'> {
-  const keys = { known: ['backend', 'paths', 'deny', 'allow'], later: laterEgressKeys };
-  const section = at === undefined ? undefined : reader.section(at, keys);
-  const backendField = section?.get('backend');
-  const backend = reader.choice(backendField, ['auto', 'kernel', 'userspace']);
-  if (backendField !== undefined && backend === 'userspace') {
-    reader.problem(backendField, `${backendField.name}: userspace is not available yet; use kernel`);
-  }
-  readPaths(reader, section?.get('paths'));
-  const deny = section?.get('deny');
-  const words =
-    deny === undefined ? denyWords : reader.list(deny).map((one) => reader.choice(one, denyWords));
-  return {
-    closePrivate: words.includes('private'),
-    allow: readOpenings(reader, section?.get('allow'), peers),
-  };
-}
-
-/** Today there is one path; the others have names already, so that a file of tomorrow is understood. */
-function readPaths(reader: ConfigReader, at: Field | undefined): void {
-  if (at === undefined) return;
-  const items = reader.list(at);
-  if (items.length === 0)
-    reader.problem(at, `${at.name} needs a path, for example { id: direct, type: direct }`);
-  if (items.length > 1) reader.problem(at, `${at.name}: more than one path is not available yet`);
-  for (const item of items) {
-    const laterSettings = ['address', 'interface', 'config', 'server', 'username', 'passwordFile', 'how'];
-    const known = ['id', 'type', ...laterSettings];
-    const section = reader.section(item, { known, required: ['id', 'type'] });
-    const typeField = section?.get('type');
-    const type = reader.choice(typeField, ['direct', 'source', 'wireguard', 'socks5', 'http', 'block']);
-    if (typeField !== undefined && type !== undefined && type !== 'direct') {
-      reader.problem(typeField, `${typeField.name}: ${type} is not available yet; only direct is`);
-    }
-    const id = section?.get('id');
-    const idText = reader.text(id);
-    if (type === 'direct' && id !== undefined && idText !== undefined && idText !== 'direct') {
-      reader.problem(id, `${id.name}: another name than direct is not available yet`);
-    }
-    if (type !== 'direct') continue;
-    for (const key of laterSettings) {
-      const field = section?.get(key);
-      if (field !== undefined)
-        reader.problem(field, `${field.name} does not belong to a path of type direct`);
-    }
-  }
-}
-
-function readOpenings(
-  reader: ConfigReader,
-  at: Field | undefined,
-  peers: readonly ConfiguredPeer[],
-): readonly Opening[] {
-  if (at === undefined) return [];
-  const items = reader.list(at);
-  if (items.length > maxOpenings) reader.problem(at, `${at.name} may have ${maxOpenings} entries at most`);
-  const openings = items.slice(0, maxOpenings).map((item) => {
-    const section = reader.section(item, { known: ['cidr', 'device'], required: ['cidr'] });
-    const cidrField = section?.get('cidr');
-    const cidrText = reader.text(cidrField);
-    const cidr = cidrText === undefined ? undefined : parsePrefix(cidrText);
-    if (cidrField !== undefined && cidrText !== undefined && cidr === undefined) {
-      reader.problem(
-        cidrField,
-        `${cidrField.name} must be an address or a prefix, for example 192.168.1.0/24`,
-      );
-    }
-    const deviceField = section?.get('device');
-    const device = reader.text(deviceField);
-    if (deviceField !== undefined && device !== undefined && !peers.some((peer) => peer.name === device)) {
-      reader.problem(deviceField, `${deviceField.name}: there is no peer named "${device}"`);
-    }
-    return cidr === undefined ? undefined : { cidr, device };
-  });
-  return openings.filter((opening) => opening !== undefined);
 }

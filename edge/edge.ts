@@ -1,65 +1,60 @@
 /**
- * Composition root of `culvert-edge run`: builds the parts in order, takes them back in reverse. The
- * guard stands before the first packet can pass and falls after the last one has.
+ * Composition root of `culvert-edge run`: builds the parts in order, takes them back in reverse. How packets
+ * leave is kernel-egress.ts or userspace-egress.ts; who may come is registration/.
  */
 
-import { mkdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Entropy } from '../shared/core/base/ports.ts';
 import type { UnixMs } from '../shared/core/base/time.ts';
 import { CulvertError } from '../shared/core/control/codes.ts';
-import type { TunnelBackend } from '../shared/node/dataplane/messages.ts';
-import { run } from '../shared/node/run.ts';
-import { uapiPath } from '../shared/node/uapi/uapi-socket.ts';
-import { answers } from './admin/client.ts';
-import { serveAdmin } from './admin/server.ts';
+import { formatPin } from '../shared/core/registration/invite.ts';
+import { type Clock, systemClock } from '../shared/node/clock.ts';
+import { systemEntropy } from '../shared/node/entropy.ts';
+import { type AdminMethods, serveAdmin } from './admin/server.ts';
 import { type EdgeStatus, edgeStatus } from './admin/status.ts';
 import type { EdgeConfig } from './config.ts';
 import { loadConfig } from './config-file.ts';
-import { applyForwarding, planForwarding } from './host/forwarding.ts';
-import { HostJournal, hostPlace } from './host/journal.ts';
-import { applyGuard } from './host/kernel-nat.ts';
-import { kernelSettings } from './host/kernel-settings.ts';
-import { bringUp } from './host/link.ts';
-import { askHost, checkPrivileges } from './host/privileges.ts';
-import { undoJournal } from './host/undo.ts';
+import type { PathsAnswer, PathsQuestion } from './egress/paths-question.ts';
+import type { EdgeEgress, EgressParts } from './egress-parts.ts';
+import { ApiRelay } from './gateway/api-relay.ts';
 import { type EdgeIdentity, readOrCreateIdentity } from './identity.ts';
-import { peerChanges } from './peers/peer-changes.ts';
-import { serveWgSocket } from './peers/wg-socket.ts';
-import { guardPlan, linkPlans, needRestart } from './plan.ts';
-import { controlSocketName, type EdgeOptions } from './run-options.ts';
+import { startKernelEgress } from './kernel-egress.ts';
+import { serveMetrics } from './metrics/server.ts';
+import { Accounting, accountingEveryMs } from './peers/accounting.ts';
+import { KnownDevices } from './peers/known-devices.ts';
+import type { DeviceChanges } from './peers/sync-plan.ts';
+import { needRestart, ownFacts } from './plan.ts';
+import { type RunningRegistration, startRegistration } from './registration/start-registration.ts';
+import { apiSocketName, controlSocketName, type EdgeOptions } from './run-options.ts';
+import { type Prepared, prepare } from './start-checks.ts';
 import { Teardown } from './teardown.ts';
-import { startEdgeTunnel } from './workers.ts';
+import { startUserspaceEgress } from './userspace-egress.ts';
 
-/** Beside this file, as source or built. */
-const packetThread = new URL(
-  `./packet-thread${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`,
-  import.meta.url,
-);
-const journalName = 'host-journal.jsonl';
+const backends: Readonly<Record<EdgeConfig['backend'], (parts: EgressParts) => Promise<EdgeEgress>>> = {
+  kernel: startKernelEgress,
+  userspace: startUserspaceEgress,
+};
 
 export class Edge {
   readonly identity: EdgeIdentity;
   readonly #options: EdgeOptions;
-  readonly #journal: HostJournal;
+  readonly #prepared: Prepared;
   readonly #teardown: Teardown;
   readonly #startedAt: UnixMs;
+  readonly #clock: Clock = systemClock();
+  readonly #entropy: Entropy = systemEntropy();
+  readonly #devices = new KnownDevices();
+  readonly #relay = new ApiRelay((address) => this.#devices.idAt(address));
   #config: EdgeConfig;
-  #tunnel: TunnelBackend | undefined;
+  #egress: EdgeEgress | undefined;
+  #registration: RunningRegistration | undefined;
   #onFailure: (() => void) | undefined;
   #failed = false;
 
   /** Checks, cleans up after a crash, and starts. Throws CulvertError; nothing is left behind then. */
   static async start(options: EdgeOptions): Promise<Edge> {
-    checkPrivileges(askHost());
-    mkdirSync(options.dataFolder, { recursive: true, mode: 0o700 });
     const socketPath = join(options.dataFolder, controlSocketName);
-    if (await answers(socketPath)) throw new CulvertError('edge-running');
-    const place = hostPlace((path) => readFileSync(path, 'utf8'), readlinkSync);
-    const journal = new HostJournal(join(options.dataFolder, journalName), place);
-    const leftovers = await undoJournal(journal, { run, settings: kernelSettings, log: options.log });
-    if (leftovers > 0)
-      options.log.warn('cleaned up after an edge that ended abruptly', { changes: leftovers });
-    const edge = new Edge(options, journal);
+    const edge = new Edge(options, await prepare(options, socketPath));
     try {
       await edge.#build(socketPath);
     } catch (cause) {
@@ -69,13 +64,11 @@ export class Edge {
     return edge;
   }
 
-  private constructor(options: EdgeOptions, journal: HostJournal) {
-    const { config, warnings } = loadConfig(options.configPath, options.dataFolder);
-    for (const { line, text } of warnings) options.log.warn(text, { line });
-    this.identity = readOrCreateIdentity(config.privateKeyFile);
+  private constructor(options: EdgeOptions, prepared: Prepared) {
+    this.identity = readOrCreateIdentity(prepared.config.privateKeyFile);
     this.#options = options;
-    this.#config = config;
-    this.#journal = journal;
+    this.#prepared = prepared;
+    this.#config = prepared.config;
     this.#teardown = new Teardown(options.log);
     this.#startedAt = options.unixNow();
   }
@@ -91,12 +84,18 @@ export class Edge {
   }
 
   async status(): Promise<EdgeStatus> {
-    const tunnel = this.#running();
+    const egress = this.#running();
+    const registration = this.#registration;
     return edgeStatus({
       config: this.#config,
       publicKey: this.identity.publicKey,
       version: this.#options.version,
-      device: await tunnel.status(),
+      device: await egress.tunnel.status(),
+      flows: await egress.counts(),
+      httpsPorts: registration?.httpsPorts ?? [],
+      pin: registration === undefined ? '' : formatPin(registration.certificate.pin),
+      enrolled: registration?.sync.devices.size ?? 0,
+      deviceOf: (publicKey) => registration?.sync.deviceOf(publicKey),
       startedAt: this.#startedAt,
       now: this.#options.unixNow(),
     });
@@ -104,8 +103,8 @@ export class Edge {
 
   /** Reads the configuration again and applies its peers and openings. On any error all stays as it was. */
   async reload(): Promise<void> {
-    const { log } = this.#options;
-    const { config, warnings } = loadConfig(this.#options.configPath, this.#options.dataFolder);
+    const { log, configPath, dataFolder } = this.#options;
+    const { config, warnings } = loadConfig(configPath, dataFolder, this.#prepared.kernelMissing);
     for (const { line, text } of warnings) log.warn(text, { line });
     const fixed = needRestart(this.#config, config);
     if (fixed.length > 0) {
@@ -114,11 +113,10 @@ export class Edge {
         remedy: 'Restart the edge, or put the old values back.',
       });
     }
-    const peers = peerChanges(this.#config.peers, config.peers);
-    await this.#running().configure({ peers });
-    await applyGuard(guardPlan(config), this.#journal, run);
+    await this.#running().reload(this.#config, config);
     this.#config = config;
-    log.info('configuration reloaded', { peers: config.peers.length, changed: peers.length });
+    this.#warnOfStrangers();
+    log.info('configuration reloaded', { peers: config.peers.length });
   }
 
   /** Takes everything back. Idempotent. */
@@ -127,45 +125,118 @@ export class Edge {
   }
 
   async #build(socketPath: string): Promise<void> {
-    const { log } = this.#options;
-    const config = this.#config;
-    const journal = this.#journal;
-    this.#teardown.add('changes of the host', () =>
-      undoJournal(journal, { run, settings: kernelSettings, log }),
-    );
-    await applyGuard(guardPlan(config), journal, run);
-    const tunnel = await startEdgeTunnel({ config, entry: packetThread, log, run });
-    this.#tunnel = tunnel;
-    this.#teardown.add('tunnel', () => tunnel.stop());
-    tunnel.onEnd((why, detail) => this.#tunnelEnded(why, detail));
-    await tunnel.configure({
-      privateKey: this.identity.privateKey,
-      listenPort: config.udpPorts[0] ?? 0,
-      peers: peerChanges([], config.peers),
-    });
-    for (const plan of linkPlans(config)) await bringUp(plan, run);
-    await tunnel.route();
-    const families = { v4: config.network.v4 !== undefined, v6: config.network.v6 !== undefined };
-    applyForwarding(planForwarding(families, kernelSettings), journal, kernelSettings);
-    journal.record({ kind: 'socket-file', path: uapiPath(tunnel.interfaceName) });
-    const closeWgSocket = await serveWgSocket({
-      tunnel,
+    const { log, unixNow, dataFolder } = this.#options;
+    const apiSocket = join(dataFolder, apiSocketName);
+    this.#egress = await backends[this.#config.backend]({
+      config: this.#config,
+      current: () => this.#config,
+      devices: () => this.#devices.entries,
+      isStoreKey: (publicKey) => this.#registration?.sync.deviceOf(publicKey) !== undefined,
+      apiSocket,
+      identity: this.identity,
+      journal: this.#prepared.journal,
+      socketPath,
+      teardown: this.#teardown,
       log,
-      owned: () => ({
-        privateKey: this.identity.privateKey,
-        listenPort: this.#config.udpPorts[0] ?? 0,
-        peers: this.#config.peers,
-      }),
+      unixNow,
+      onEnd: (why, detail) => this.#tunnelEnded(why, detail),
     });
-    this.#teardown.add('socket of wg', closeWgSocket);
-    journal.record({ kind: 'socket-file', path: socketPath });
-    const admin = await serveAdmin(socketPath, { status: () => this.status() });
+    const registration = await this.#register(this.#egress);
+    this.#teardown.add('API inside the tunnel', await this.#relay.serve(apiSocket, registration.handler));
+    this.#account(this.#egress, registration);
+    await this.#serveNumbers();
+    const methods: AdminMethods = {
+      status: () => this.status(),
+      reload: () => this.reload(),
+      look: () => registration.sync.nudge(),
+      paths: (question) => this.#askPaths(question),
+    };
+    const admin = await serveAdmin(socketPath, methods);
     this.#teardown.add('control socket', () => admin.close());
+    this.#warnOfStrangers();
   }
 
-  #running(): TunnelBackend {
-    if (this.#tunnel === undefined) throw new CulvertError('edge-not-running');
-    return this.#tunnel;
+  async #register(egress: EdgeEgress): Promise<RunningRegistration> {
+    const { dataFolder, log, version } = this.#options;
+    const { certificate, httpsPorts } = this.#config;
+    const registration = await startRegistration({
+      dataFolder,
+      identity: this.identity,
+      facts: () => ownFacts(this.#config),
+      tunnel: egress.tunnel,
+      onChanges: (changes) => this.#follow(egress, changes),
+      httpsPorts,
+      tunnelDevice: (connection) => this.#relay.deviceOf(connection),
+      ...(certificate === undefined ? {} : { certificateFiles: certificate }),
+      clock: this.#clock,
+      entropy: this.#entropy,
+      log,
+      version,
+    });
+    this.#registration = registration;
+    this.#teardown.add('registration', () => registration.close());
+    return registration;
+  }
+
+  async #follow(egress: EdgeEgress, changes: DeviceChanges): Promise<void> {
+    const delta = this.#devices.follow(changes, this.#options.unixNow());
+    const isOther = delta.set.length + delta.gone.length + changes.cut.length > 0;
+    if (isOther) await egress.follow({ cut: changes.cut, delta });
+  }
+
+  #account(egress: EdgeEgress, registration: RunningRegistration): void {
+    const { log, unixNow } = this.#options;
+    const accounting = new Accounting({
+      store: registration.store,
+      sync: registration.sync,
+      status: () => egress.tunnel.status(),
+      quotaBytes: () => this.#config.deviceQuotaBytes,
+      entropy: this.#entropy,
+      unixNow,
+      log,
+    });
+    const timer = setInterval(() => void accounting.look(), accountingEveryMs);
+    this.#teardown.add('accounting', () => {
+      clearInterval(timer);
+      return accounting.look(true);
+    });
+  }
+
+  async #serveNumbers(): Promise<void> {
+    const place = this.#config.metrics;
+    if (place === undefined) return;
+    const { log } = this.#options;
+    try {
+      this.#teardown.add('metrics', await serveMetrics(place, { status: () => this.status(), log }));
+    } catch (cause) {
+      // An edge that nobody watches still carries its devices.
+      log.warn('the numbers are not served', { why: cause instanceof Error ? cause.message : String(cause) });
+    }
+  }
+
+  /** Openings for nobody: the device may enrol later, or its name is mistyped. */
+  #warnOfStrangers(): void {
+    const names = new Set(this.#config.peers.map((peer) => peer.name));
+    for (const { name } of this.#devices.entries) names.add(name);
+    for (const { device } of this.#config.allow) {
+      if (device !== undefined && !names.has(device)) {
+        this.#options.log.warn('egress.allow names a device that there is not', { device });
+      }
+    }
+  }
+
+  async #askPaths(question: PathsQuestion): Promise<PathsAnswer> {
+    const egress = this.#running();
+    if (egress.paths !== undefined) return egress.paths(question);
+    throw new CulvertError('unknown-path', {
+      text: 'The kernel backend of this edge has one path, and nothing to choose.',
+      remedy: 'For a choice among paths: egress.backend: userspace in edge.yaml.',
+    });
+  }
+
+  #running(): EdgeEgress {
+    if (this.#egress === undefined) throw new CulvertError('edge-not-running');
+    return this.#egress;
   }
 
   #tunnelEnded(why: 'gone' | 'failed', detail: string): void {

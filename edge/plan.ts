@@ -4,27 +4,70 @@ import { readU32LE } from '../shared/core/base/bytes.ts';
 import { formatAddress, formatPrefix, type Prefix } from '../shared/core/base/ip.ts';
 import { shardInterfaces } from '../shared/node/dataplane/sharded-backend.ts';
 import type { EdgeConfig } from './config.ts';
+import type { DeviceEntry } from './egress/devices.ts';
+import type { GatewayPort } from './gateway/interface-gateway.ts';
 import type { GuardNetwork, GuardPlan } from './host/guard-rules.ts';
 import type { LinkPlan } from './host/link.ts';
 import type { RouteSources } from './host/worker-routes.ts';
 import { gatewayOf, prefixesOf } from './network.ts';
+import type { OwnFacts } from './registration/start-registration.ts';
 
-export function guardPlan(config: EdgeConfig): GuardPlan {
+/** `services`: what the edge itself serves on its addresses in the tunnel. `devices`: those of the store. */
+export function guardPlan(
+  config: EdgeConfig,
+  services: readonly GatewayPort[] = [],
+  devices: readonly Pick<DeviceEntry, 'name' | 'prefixes'>[] = [],
+): GuardPlan {
   return {
     interfaceNames: interfacesOf(config),
     mtu: config.mtu,
     v4: guardNetwork(config.network.v4),
     v6: guardNetwork(config.network.v6),
     closePrivate: config.closePrivate,
+    services,
     allow: config.allow.map((opening) => ({
       cidr: formatPrefix(opening.cidr),
       from:
         opening.device === undefined
           ? undefined
-          : config.peers.find((peer) => peer.name === opening.device)?.allowedIps.map(formatPrefix),
+          : prefixesFor(opening.device, config, devices).map(formatPrefix),
     })),
   };
 }
+
+/** Nobody of that name: nobody is let through. */
+function prefixesFor(
+  name: string,
+  config: EdgeConfig,
+  devices: readonly Pick<DeviceEntry, 'name' | 'prefixes'>[],
+): readonly Prefix[] {
+  const peer = config.peers.find((one) => one.name === name);
+  return peer?.allowedIps ?? devices.find((device) => device.name === name)?.prefixes ?? [];
+}
+
+/** What the registration API tells devices about this edge. */
+export function ownFacts(config: EdgeConfig): OwnFacts {
+  const prefixes = prefixesOf(config.network);
+  const reserved = config.peers.flatMap((peer) => peer.allowedIps);
+  return {
+    name: config.name,
+    host: config.endpoint,
+    udpPorts: config.udpPorts.slice(0, config.workers),
+    pools: prefixes.map((prefix) => ({ prefix, reserved })),
+    dns: prefixes.map((prefix) => formatAddress(gatewayOf(prefix))),
+    // Both families, whatever the network has: what the tunnel cannot carry must not go beside it.
+    routes: everything,
+    mtu: config.mtu,
+    hostRules: [],
+    paths: config.paths.map(({ id, type }) => ({ id, type, state: 'up' })),
+    ...(config.workers === 1 ? {} : { udpPortOf: (key: Uint8Array) => portOf(config, key) }),
+  };
+}
+
+const everything: readonly Prefix[] = [
+  { address: new Uint8Array(4), bits: 0 },
+  { address: new Uint8Array(16), bits: 0 },
+];
 
 /** By worker. The first one's interface has the edge's addresses. */
 export function linkPlans(config: EdgeConfig): readonly LinkPlan[] {
@@ -66,6 +109,14 @@ export function needRestart(before: EdgeConfig, after: EdgeConfig): readonly str
     ['workers', (config) => String(config.workers)],
     ['network', (config) => prefixesOf(config.network).map(formatPrefix).join()],
     ['privateKeyFile', (config) => config.privateKeyFile],
+    ['egress.backend', (config) => config.backend],
+    ['egress.paths', (config) => JSON.stringify(config.paths)],
+    ['egress.probe', (config) => JSON.stringify(config.probe)],
+    ['dns', (config) => JSON.stringify(config.dns)],
+    ['limits', (config) => String(config.connectionsPerDevice)],
+    ['listen.https', (config) => config.httpsPorts.join()],
+    ['listen.metrics', (config) => JSON.stringify(config.metrics)],
+    ['certificate', (config) => JSON.stringify(config.certificate)],
   ];
   return compared.filter(([, of]) => of(before) !== of(after)).map(([key]) => key);
 }

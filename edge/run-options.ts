@@ -14,3 +14,5 @@ export interface EdgeOptions {
 
 /** In the data folder. */
 export const controlSocketName = 'control.sock';
+/** There too: where the gateway inside the tunnel finds the API of devices. */
+export const apiSocketName = 'gateway.sock';

@@ -1,7 +1,8 @@
 /** Asks a running edge through its control socket. */
 
 import { request } from 'node:http';
-import { CulvertError } from '../../shared/core/control/codes.ts';
+import { CulvertError, type ErrorCode, errorCodes } from '../../shared/core/control/codes.ts';
+import type { PathsAnswer, PathsQuestion } from '../egress/paths-question.ts';
 import type { EdgeStatus } from './status.ts';
 
 const answerTimeoutMs = 5000;
@@ -9,13 +10,28 @@ const maxAnswerBytes = 64 * 1024 * 1024;
 
 /** Throws 'edge-not-running' where nobody answers. */
 export async function askStatus(socketPath: string): Promise<EdgeStatus> {
-  return JSON.parse(await get(socketPath, '/v1/status')) as EdgeStatus;
+  return JSON.parse(await ask(socketPath, 'GET', '/v1/status')) as EdgeStatus;
+}
+
+/** Throws what the edge found in its configuration, or 'edge-not-running'. */
+export async function askReload(socketPath: string): Promise<void> {
+  await ask(socketPath, 'POST', '/v1/reload');
+}
+
+/** Throws 'unknown-path', or 'edge-not-running'. */
+export async function askPaths(socketPath: string, question: PathsQuestion): Promise<PathsAnswer> {
+  return JSON.parse(await ask(socketPath, 'POST', '/v1/paths', question)) as PathsAnswer;
+}
+
+/** Makes a running edge follow its store now; nothing where none runs. Never rejects: it also looks by itself. */
+export async function askToLook(socketPath: string): Promise<void> {
+  await ask(socketPath, 'POST', '/v1/look').catch(() => undefined);
 }
 
 /** True where a running edge answers on the socket. */
 export async function answers(socketPath: string): Promise<boolean> {
   try {
-    await get(socketPath, '/v1/status');
+    await ask(socketPath, 'GET', '/v1/status');
     return true;
   } catch (cause) {
     // Any answer, also a refusal, comes from somebody who is alive.
@@ -23,9 +39,10 @@ export async function answers(socketPath: string): Promise<boolean> {
   }
 }
 
-function get(socketPath: string, path: string): Promise<string> {
+function ask(socketPath: string, method: 'GET' | 'POST', path: string, body?: unknown): Promise<string> {
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path, timeout: answerTimeoutMs }, (response) => {
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const asked = request({ socketPath, method, path, headers, timeout: answerTimeoutMs }, (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
       response.on('data', (chunk: Buffer) => {
@@ -36,15 +53,31 @@ function get(socketPath: string, path: string): Promise<string> {
       response.on('end', () => {
         const text = Buffer.concat(chunks).toString('utf8');
         if (response.statusCode === 200) resolve(text);
-        else reject(new CulvertError('internal', { text: `The edge answered ${response.statusCode}.` }));
+        else reject(refusal(text, response.statusCode));
       });
     });
     asked.on('timeout', () =>
       asked.destroy(new CulvertError('timeout', { text: 'The edge does not answer.' })),
     );
     asked.on('error', (cause) => reject(explain(cause, socketPath)));
-    asked.end();
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
   });
+}
+
+/** The edge's own words, where it has any. */
+function refusal(text: string, status: number | undefined): CulvertError {
+  try {
+    const { code, text: sentence, remedy } = JSON.parse(text) as Record<string, string>;
+    if (code !== undefined && Object.hasOwn(errorCodes, code) && sentence !== undefined) {
+      return new CulvertError(code as ErrorCode, {
+        text: sentence,
+        ...(remedy === undefined ? {} : { remedy }),
+      });
+    }
+  } catch {
+    // Not ours: told by its status.
+  }
+  return new CulvertError('internal', { text: `The edge answered ${status}.` });
 }
 
 function explain(cause: Error, socketPath: string): CulvertError {

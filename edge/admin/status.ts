@@ -4,8 +4,11 @@ import { formatEndpoint, parsePrefix } from '../../shared/core/base/ip.ts';
 import type { UnixMs } from '../../shared/core/base/time.ts';
 import type { DataplaneStatus, DeviceStatus, PeerStatus } from '../../shared/core/tunnel/config.ts';
 import type { EdgeConfig } from '../config.ts';
+import type { EgressBackend } from '../config-egress.ts';
+import type { PathStatus } from '../egress/egress-paths.ts';
 import { prefixesOf, shortText } from '../network.ts';
 import { keyText } from '../peers/peer-changes.ts';
+import type { DeviceRecord } from '../peers/store.ts';
 import { portOf } from '../plan.ts';
 
 export interface EdgeStatus {
@@ -14,8 +17,18 @@ export interface EdgeStatus {
   readonly publicKey: string;
   /** 'host:port' as clients reach the edge; null where edge.yaml names no endpoint. */
   readonly endpoint: string | null;
-  readonly interface: string;
-  readonly listen: { readonly udp: readonly number[] };
+  /** Null where the edge makes none. */
+  readonly interface: string | null;
+  readonly egress: EgressStatus;
+  readonly listen: {
+    readonly udp: readonly number[];
+    /** Those that could be opened; the first is the one in invitations. */
+    readonly https: readonly number[];
+  };
+  /** 'sha256/…': by this devices know the edge's certificate. */
+  readonly pin: string;
+  /** Devices of the store, those that may not connect now included. */
+  readonly enrolled: number;
   readonly network: readonly string[];
   readonly devices: readonly EdgeDevice[];
   readonly paths: readonly EdgePath[];
@@ -25,8 +38,27 @@ export interface EdgeStatus {
   readonly uptimeSeconds: number;
 }
 
+export interface EgressStatus {
+  readonly backend: EgressBackend;
+  /** Why that one: half a sentence. */
+  readonly why: string;
+  /** Null where the kernel forwards: it counts for itself. */
+  readonly flows: EgressCounts | null;
+}
+
+export interface EgressCounts {
+  /** TCP connections of all devices in the userspace stack, those with the edge itself included. */
+  readonly connections: number;
+  readonly udpFlows: number;
+  readonly memoryBytes: number;
+  /** Flows that were refused since the start, by reason. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** The ways out; absent where there is one that nobody measures. */
+  readonly paths?: readonly PathStatus[];
+}
+
 export interface EdgeDevice {
-  /** The first 16 characters of the public key in hex: stable while the key is. */
+  /** Of the store; of a peer in edge.yaml the first 16 characters of its public key in hex. */
   readonly id: string;
   /** Empty for a peer that was added with `wg set`. */
   readonly name: string;
@@ -42,16 +74,20 @@ export interface EdgeDevice {
   readonly path: string;
 }
 
-export interface EdgePath {
-  readonly id: string;
-  readonly type: 'direct';
-}
+/** The rest is there where the edge measures its paths. */
+export type EdgePath = Pick<PathStatus, 'id' | 'type'> & Partial<PathStatus>;
 
 export interface StatusSources {
   readonly config: EdgeConfig;
   readonly publicKey: Uint8Array;
   readonly version: string;
   readonly device: DeviceStatus;
+  readonly httpsPorts: readonly number[];
+  readonly pin: string;
+  readonly enrolled: number;
+  /** Of the store. */
+  readonly deviceOf: (publicKey: Uint8Array) => Pick<DeviceRecord, 'id' | 'name' | 'path'> | undefined;
+  readonly flows: EgressCounts | undefined;
   readonly startedAt: UnixMs;
   readonly now: UnixMs;
 }
@@ -67,29 +103,58 @@ export function edgeStatus(sources: StatusSources): EdgeStatus {
       config.endpoint === undefined
         ? null
         : formatEndpoint({ address: config.endpoint, port: device.listenPort }),
-    interface: config.interfaceName,
-    listen: { udp: config.workers === 1 ? [device.listenPort] : config.udpPorts.slice(0, config.workers) },
+    interface: config.backend === 'kernel' ? config.interfaceName : null,
+    egress: { backend: config.backend, why: config.backendReason, flows: flowsOf(sources.flows) },
+    listen: {
+      udp: config.workers === 1 ? [device.listenPort] : config.udpPorts.slice(0, config.workers),
+      https: sources.httpsPorts,
+    },
+    pin: sources.pin,
+    enrolled: sources.enrolled,
     network: prefixesOf(config.network).map(shortText),
-    devices: device.peers.map((peer) => deviceOf(peer, names.get(keyText(peer.publicKey)) ?? '', config)),
-    paths: [{ id: 'direct', type: 'direct' }],
+    devices: device.peers.map((peer) => {
+      const known = sources.deviceOf(peer.publicKey);
+      const name = known?.name ?? names.get(keyText(peer.publicKey)) ?? '';
+      return deviceOf(peer, { id: known?.id, name, path: known?.path }, config);
+    }),
+    paths: sources.flows?.paths ?? config.paths.map(({ id, type }) => ({ id, type })),
     dataplane: device.dataplane,
-    drops: Object.fromEntries(Object.entries(device.drops).filter(([, count]) => count > 0)),
+    drops: happened(device.drops),
     uptimeSeconds: Math.max(0, Math.floor((sources.now - sources.startedAt) / 1000)),
   };
 }
 
-function deviceOf(peer: PeerStatus, name: string, config: EdgeConfig): EdgeDevice {
+function flowsOf(counts: EgressCounts | undefined): EgressCounts | null {
+  if (counts === undefined) return null;
+  const { paths: _shownApart, ...flows } = counts;
+  return { ...flows, refused: happened(counts.refused) };
+}
+
+function happened(counts: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+}
+
+function deviceOf(
+  peer: PeerStatus,
+  known: { readonly id: string | undefined; readonly name: string; readonly path: string | undefined },
+  config: EdgeConfig,
+): EdgeDevice {
   return {
-    id: Buffer.from(peer.publicKey).toString('hex').slice(0, 16),
-    name,
+    id: known.id ?? Buffer.from(peer.publicKey).toString('hex').slice(0, 16),
+    name: known.name,
     publicKey: keyText(peer.publicKey),
     addresses: peer.allowedIps.map(addressText),
     udpPort: portOf(config, peer.publicKey),
     lastSeen: peer.lastHandshakeMs === 0 ? null : new Date(peer.lastHandshakeMs).toISOString(),
     rxBytes: peer.rxBytes,
     txBytes: peer.txBytes,
-    path: 'direct',
+    path: known.path ?? usualPath(config),
   };
+}
+
+function usualPath(config: EdgeConfig): string {
+  const [only, ...others] = config.paths;
+  return only === undefined || others.length > 0 ? 'auto' : only.id;
 }
 
 function addressText(text: string): string {

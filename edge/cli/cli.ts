@@ -1,12 +1,17 @@
 /** The command tree of culvert-edge and its exit codes: 0 success, 1 failure, 2 wrong usage. */
 
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { type LogLevel, parseLogLevel } from '../../shared/node/log.ts';
-import { askStatus } from '../admin/client.ts';
-import { controlSocketName } from '../run-options.ts';
+import { askReload, askStatus } from '../admin/client.ts';
+import { addDevice } from './commands/device.ts';
+import { addDoctor } from './commands/doctor.ts';
+import { addInit } from './commands/init.ts';
+import { addInvite } from './commands/invite.ts';
+import { addKeeping } from './commands/keeping.ts';
+import { addPath } from './commands/path.ts';
+import { addRecords } from './commands/records.ts';
+import { addSharedFlags, configPath, controlSocket, dataFolder, print, type SharedFlags } from './place.ts';
 import { statusText } from './render.ts';
 
 export interface RunWords {
@@ -22,10 +27,7 @@ export interface CommandParts {
   readonly run: (words: RunWords) => Promise<number>;
 }
 
-interface Flags {
-  readonly data?: string;
-  readonly config?: string;
-  readonly json?: boolean;
+interface RunFlags extends SharedFlags {
   readonly logLevel?: string;
 }
 
@@ -41,25 +43,40 @@ const wrongUsage = 2;
 
 export function buildCommandLine(parts: CommandParts): CommandLine {
   const line: CommandLine = { command: new Command('culvert-edge'), exitCode: success };
-  line.command
+  const { command } = line;
+  command
     .description('The edge of culvert: lets the devices that you trust out to the Internet.')
     .version(parts.version, '--version', 'print the version')
-    .helpOption('--help', 'print this help')
-    .exitOverride();
-  addOptions(
-    line.command.command('run').description('run the edge in the foreground until SIGINT or SIGTERM'),
-  )
+    .helpOption('--help', 'print this help');
+  addInit(command);
+  addSharedFlags(command.command('run'))
+    .description('run the edge in the foreground until SIGINT or SIGTERM')
     .option('--config <FILE>', 'the configuration (default: edge.yaml in the data directory)')
     .option('--log-level <LEVEL>', 'debug, info, warn, error or silent', 'info')
-    .action(async (flags: Flags) => {
+    .action(async (flags: RunFlags) => {
       line.exitCode = await parts.run(runWords(flags, parts.version));
     });
-  addOptions(
-    line.command.command('status').description('show the devices and paths of a running edge'),
-  ).action(async (flags: Flags) => {
-    const status = await askStatus(join(dataFolder(flags), controlSocketName));
-    process.stdout.write(flags.json === true ? `${JSON.stringify(status, null, 2)}\n` : statusText(status));
+  addSharedFlags(command.command('reload'))
+    .description('make a running edge read edge.yaml again; no tunnel is dropped')
+    .action(async (flags: SharedFlags) => {
+      await askReload(controlSocket(flags));
+      print(flags, {}, () => 'Reloaded.\n');
+    });
+  addSharedFlags(command.command('status'))
+    .description('show the devices and paths of a running edge')
+    .action(async (flags: SharedFlags) => {
+      const status = await askStatus(controlSocket(flags));
+      print(flags, status, () => statusText(status));
+    });
+  addDoctor(command, (code) => {
+    line.exitCode = code;
   });
+  addInvite(command);
+  addDevice(command);
+  addPath(command);
+  addRecords(command);
+  addKeeping(command);
+  throwInstead(command);
   return line;
 }
 
@@ -89,16 +106,13 @@ export function errorText(cause: unknown, json: boolean): string {
   return `culvert-edge: ${message}${detail}\n  ${remedy} [${code}]\n`;
 }
 
-function addOptions(command: Command): Command {
-  return command
-    .option('--data <DIR>', 'keys, journal and control socket', defaultDataFolder())
-    .option('--json', 'data and errors as JSON')
-    .helpOption('--help', 'print this help')
-    .exitOverride();
+/** Commander would end the process, of each command by itself. */
+function throwInstead(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) throwInstead(child);
 }
 
-function runWords(flags: Flags, version: string): RunWords {
-  const folder = dataFolder(flags);
+function runWords(flags: RunFlags, version: string): RunWords {
   const logLevel = parseLogLevel(flags.logLevel);
   if (logLevel === undefined) {
     throw new CulvertError('bad-usage', {
@@ -106,14 +120,5 @@ function runWords(flags: Flags, version: string): RunWords {
       remedy: 'Use debug, info, warn, error or silent.',
     });
   }
-  const configPath = flags.config === undefined ? join(folder, 'edge.yaml') : resolve(flags.config);
-  return { dataFolder: folder, configPath, logLevel, version };
-}
-
-function dataFolder(flags: Flags): string {
-  return resolve(flags.data ?? defaultDataFolder());
-}
-
-function defaultDataFolder(): string {
-  return process.getuid?.() === 0 ? '/var/lib/culvert-edge' : join(homedir(), '.local/share/culvert-edge');
+  return { dataFolder: dataFolder(flags), configPath: configPath(flags), logLevel, version };
 }

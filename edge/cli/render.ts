@@ -1,6 +1,6 @@
 /** Status and start of an edge as people read them. Pure. */
 
-import type { EdgeStatus } from '../admin/status.ts';
+import type { EdgeStatus, EgressCounts } from '../admin/status.ts';
 import type { EdgeConfig } from '../config.ts';
 
 const minute = 60;
@@ -12,9 +12,12 @@ export function startText(config: EdgeConfig, publicKey: string): string {
   return [
     `culvert-edge ${config.name}`,
     `  listens on    UDP ${config.udpPorts.slice(0, config.workers).join(', ')}`,
+    `  way out       ${config.backend}, because ${config.backendReason}`,
     `  devices       ${count === 0 ? 'none yet: add them to peers in edge.yaml, then send SIGHUP' : count}`,
     `  public key    ${publicKey}`,
-    '  Ctrl-C ends it and undoes every change to this host.',
+    config.backend === 'kernel'
+      ? '  Ctrl-C ends it and undoes every change to this host.'
+      : '  Nothing of this host was changed. Ctrl-C ends it.',
     '',
   ].join('\n');
 }
@@ -26,9 +29,17 @@ export function statusText(status: EdgeStatus): string {
     `  network       ${status.network.join(', ')}`,
     `  paths         ${status.paths.map((path) => path.id).join(', ')}`,
     `  public key    ${status.publicKey}`,
+    `  way out       ${status.egress.backend}, because ${status.egress.why}`,
+    ...(status.egress.flows === null ? [] : [flowsLine(status.egress.flows)]),
   ];
   const devices = status.devices.length === 0 ? ['  no devices yet'] : deviceTable(status);
   return `${[...head, '', ...devices].join('\n')}\n`;
+}
+
+function flowsLine(flows: EgressCounts): string {
+  const refused = Object.values(flows.refused).reduce((sum, count) => sum + count, 0);
+  const { connections, udpFlows, memoryBytes } = flows;
+  return `  flows         ${connections} TCP, ${udpFlows} UDP, ${bytesText(memoryBytes)} of buffers; ${refused} refused`;
 }
 
 function deviceTable(status: EdgeStatus): string[] {

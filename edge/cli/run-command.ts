@@ -36,6 +36,8 @@ export async function runEdge(
   print('ready\n');
   log.info('ready', {
     port: edge.config.udpPorts[0],
+    egress: edge.config.backend,
+    why: edge.config.backendReason,
     workers: edge.config.workers,
     peers: edge.config.peers.length,
   });

@@ -16,12 +16,20 @@ export interface GuardPlan {
   readonly v6: GuardNetwork | undefined;
   /** Whether private ranges are closed; all other ranges of closed-ranges.ts always are. */
   readonly closePrivate: boolean;
+  /** What the edge itself serves in the tunnel, on its addresses there. */
+  readonly services: readonly GuardService[];
   readonly allow: readonly GuardOpening[];
 }
 
 export interface GuardNetwork {
   readonly prefix: string;
   readonly gateway: string;
+}
+
+export interface GuardService {
+  readonly address: string;
+  readonly protocol: 'tcp' | 'udp';
+  readonly port: number;
 }
 
 /** Opens a destination that is closed by default. */
@@ -113,7 +121,7 @@ function segmentSizes(plan: GuardPlan): string {
 }
 
 /**
- * The edge's own services are closed by whatever address. Its address in the tunnel answers pings and
+ * This host's services are closed by whatever address, but for those of the tunnel itself. The edge's address in the tunnel answers pings and
  * refuses the rest aloud, so that a client which asks there to prove its tunnel has its answer at once.
  */
 function toThisHost(plan: GuardPlan): string {
@@ -127,10 +135,16 @@ function toThisHost(plan: GuardPlan): string {
     `iifname != ${namesOf(plan)} accept`,
     'ct state established,related ct direction reply accept',
     'jump openings',
+    ...plan.services.map(served),
     ...(plan.v4 === undefined ? [] : gateway(`ip daddr ${plan.v4.gateway}`, 'icmp type echo-request')),
     ...(plan.v6 === undefined ? [] : gateway(`ip6 daddr ${plan.v6.gateway}`, 'icmpv6 type echo-request')),
     'counter drop',
   ]);
+}
+
+function served(service: GuardService): string {
+  const { address, protocol, port } = service;
+  return `${address.includes(':') ? 'ip6' : 'ip'} daddr ${address} ${protocol} dport ${port} accept`;
 }
 
 /** Only what concerns the tunnel; other forwarding of this host is none of our business. */

@@ -24,13 +24,13 @@ export function checkPrivileges(answers: HostAnswers): void {
   if (answers.platform !== 'linux') {
     throw new CulvertError('unsupported-platform', {
       text: 'An edge with the egress backend "kernel" runs on Linux only.',
-      remedy: 'Run it on a Linux server; a later version brings egress.backend: userspace.',
+      remedy: 'Run it on a Linux server, or write egress.backend: userspace in edge.yaml.',
     });
   }
   if (!answers.mayAdministerNetwork) {
     throw new CulvertError('not-root', {
-      text: 'The edge needs root or CAP_NET_ADMIN: it makes a network interface and firewall rules.',
-      remedy: 'Run it with sudo: sudo node_modules/.bin/culvert-edge run',
+      text: 'The egress backend "kernel" needs root or CAP_NET_ADMIN: it makes a network interface and firewall rules.',
+      remedy: 'Write egress.backend: userspace, or run it with sudo: sudo node_modules/.bin/culvert-edge run',
     });
   }
   if (!answers.hasTun) {
@@ -46,6 +46,15 @@ export function checkPrivileges(answers: HostAnswers): void {
       remedy: `Install what is missing: sudo apt install ${packages.join(' ')}`,
     });
   }
+}
+
+/** Half a sentence: why the kernel cannot forward for this program; undefined where it can. */
+export function kernelMissing(answers: HostAnswers): string | undefined {
+  if (answers.platform !== 'linux') return `${answers.platform} has no such backend`;
+  if (!answers.mayAdministerNetwork) return 'this program has no CAP_NET_ADMIN';
+  if (!answers.hasTun) return '/dev/net/tun is missing or closed to this program';
+  if (answers.missingPrograms.length > 0) return `${answers.missingPrograms.join(' and ')} cannot be found`;
+  return undefined;
 }
 
 export function askHost(): HostAnswers {

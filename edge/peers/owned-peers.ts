@@ -1,9 +1,9 @@
 /**
  * What `wg set` may not change on an edge (product.md §7): the edge's own key and port, and peers that
- * the configuration owns, their addresses included. Everything else passes. Pure.
+ * the configuration or the store owns, their addresses included. Everything else passes. Pure.
  */
 
-import { parsePrefix } from '../../shared/core/base/ip.ts';
+import { type Prefix, parsePrefix } from '../../shared/core/base/ip.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { DeviceChange, PeerChange } from '../../shared/core/tunnel/config.ts';
 import { isInside } from '../network.ts';
@@ -14,6 +14,10 @@ export interface Ownership {
   readonly privateKey: Uint8Array;
   readonly listenPort: number;
   readonly peers: readonly ConfiguredPeer[];
+  /** Of the store. */
+  readonly devices?: readonly { readonly prefixes: readonly Prefix[] }[];
+  /** Whether the store has a device with this key. */
+  readonly isDevice?: (publicKey: Uint8Array) => boolean;
 }
 
 const notPermitted = 1; // EPERM
@@ -22,20 +26,23 @@ const notPermitted = 1; // EPERM
 export function refuseOwned(change: DeviceChange, owned: Ownership): void {
   if (change.privateKey !== undefined && keyText(change.privateKey) !== keyText(owned.privateKey)) refuse();
   if (change.listenPort !== undefined && change.listenPort !== owned.listenPort) refuse();
-  if (change.replacePeers === true && owned.peers.length > 0) refuse();
-  for (const peer of change.peers) refuseOwnedPeer(peer, owned.peers);
+  const count = owned.peers.length + (owned.devices?.length ?? 0);
+  if (change.replacePeers === true && count > 0) refuse();
+  for (const peer of change.peers) refuseOwnedPeer(peer, owned);
 }
 
-function refuseOwnedPeer(change: PeerChange, owned: readonly ConfiguredPeer[]): void {
+function refuseOwnedPeer(change: PeerChange, owned: Ownership): void {
   const key = keyText(change.publicKey);
-  if (owned.some((peer) => keyText(peer.publicKey) === key)) refuse();
+  if (owned.peers.some((peer) => keyText(peer.publicKey) === key)) refuse();
+  if (owned.isDevice?.(change.publicKey) === true) refuse();
+  const prefixes = [
+    ...owned.peers.flatMap((peer) => peer.allowedIps),
+    ...(owned.devices ?? []).flatMap((device) => device.prefixes),
+  ];
   for (const text of change.allowedIps) {
     const prefix = parsePrefix(text);
     // A prefix that is equal or more exact would take the address away from its owner.
-    const taken = owned.some((peer) =>
-      peer.allowedIps.some((own) => prefix !== undefined && isInside(prefix, own)),
-    );
-    if (taken) refuse();
+    if (prefix !== undefined && prefixes.some((own) => isInside(prefix, own))) refuse();
   }
 }
 

@@ -20,6 +20,11 @@ const edgeInterface = `cvte${suffix}`;
 const mirror = `require('http').createServer((q, s) => s.end(q.socket.remoteAddress.replace('::ffff:', '')))
   .listen(+process.argv[1], '::', () => console.log('listening'))`;
 
+/** Asks the resolver at an address for the edge's name. */
+const nameAsk = `const r = new (require('dns').Resolver)({ timeout: 2000, tries: 1 });
+  r.setServers([process.argv[1]]);
+  r.resolve4('edge.culvert', (e, a) => console.log(e ? e.code : a.join()));`;
+
 interface Keys {
   readonly privateKey: string;
   readonly publicKey: string;
@@ -82,6 +87,17 @@ describeWith(
       expect(await pings(lab.client, '10.83.0.1')).toBe(true);
       expect(await pings(lab.client, 'fd7c:1:2:3::1')).toBe(true);
       expect(await pings(lab.inet, '10.83.0.1')).toBe(true);
+
+      // The gateway has its pages, for whoever asks from inside.
+      const trace = await fetchFrom(lab.client, 'http://10.83.0.1/trace');
+      expect(trace).toMatch(/^device=laptop\nedge=home\npath=direct\ntransport=udp\nip=10\.83\.0\.2\nts=/);
+      expect(await fetchFrom(lab.inet, 'http://10.83.0.1/trace')).toContain('device=phone\n');
+      expect(await fetchFrom(lab.client, 'http://[fd7c:1:2:3::1]/trace')).toContain('ip=fd7c:1:2:3::2\n');
+      expect(await fetchFrom(lab.inet, `http://${labAddresses.upstream}/trace`)).toBe('failed');
+      for (const resolver of ['10.83.0.1', 'fd7c:1:2:3::1']) {
+        const { stdout } = await lab.client.run(process.execPath, ['-e', nameAsk, resolver]);
+        expect(stdout.trim()).toBe('10.83.0.1');
+      }
 
       // What is closed, with the proof that it is there: the edge itself reaches it.
       const closed = [
@@ -184,7 +200,7 @@ describeWith(
       await killed.end('SIGKILL');
       expect(await hostState()).toMatchObject({
         tables: expect.stringContaining('culvert_edge'),
-        files: 'control.sock,host-journal.jsonl',
+        files: 'control.sock,gateway.sock,host-journal.jsonl',
         sockets: `${edgeInterface}.sock`,
       });
       const next = await startEdge();
@@ -250,24 +266,15 @@ describeWith(
     });
 
     test('says what it needs where it may not do it, before it touches anything', async () => {
-      writeConfig('');
+      writeConfig('egress: { backend: kernel }\n');
       const before = await hostState();
-      const nobody = [
-        '--reuid',
-        '65534',
-        '--regid',
-        '65534',
-        '--clear-groups',
-        '--inh-caps=-all',
-        '--bounding-set=-all',
-      ];
 
-      const words = [...nobody, '--', edgeProgram, 'run', '--data', '/nonexistent'];
+      const words = ['--inh-caps=-all', '--bounding-set=-all', '--', edgeProgram, 'run', '--data', folder];
       const { exitCode, stderr } = await lab.edge.run('setpriv', words, { allowFailure: true });
 
       expect([exitCode, stderr]).toEqual([
         1,
-        expect.stringMatching(/needs root or CAP_NET_ADMIN.*\n.*sudo.*\[not-root\]/),
+        expect.stringMatching(/needs root or CAP_NET_ADMIN.*\n.*userspace.*sudo.*\[not-root\]/),
       ]);
       expect(await hostState()).toEqual(before);
     });

@@ -36,7 +36,7 @@ peers:
 
 const psk = new Uint8Array(32).fill(9);
 
-function parse(text: string): ParsedConfig {
+function parse(text: string, kernelMissing?: string): ParsedConfig {
   return parseEdgeConfig(text, {
     fileName: 'edge.yaml',
     folder: '/etc/edge',
@@ -46,6 +46,8 @@ function parse(text: string): ParsedConfig {
       if (path === '/etc/edge/open.psk') throw new CulvertError('file-unreadable', { text: 'It is open.' });
       return undefined;
     },
+    readSecretText: () => '',
+    kernelMissing,
   });
 }
 
@@ -118,8 +120,53 @@ describe('a configuration without mistakes', () => {
     expect(parse(minimal).config.workers).toBe(1);
   });
 
+  test('asks Cloudflare for names, encrypted, unless it says whom else, or nobody', () => {
+    expect(config(minimal).dns).toEqual({
+      upstreams: ['tls://1.1.1.1', 'https://1.1.1.1/dns-query'],
+      families: 'off',
+      cacheEntries: 100_000,
+    });
+    const upstreams = ['tls://dns.example:8853', 'https://[2001:db8::53]/q?x=1', 'tls://[2001:db8::53]'];
+    const text = `${minimal}dns: { upstreams: ${JSON.stringify(upstreams)}, families: malware, cacheEntries: 0 }\n`;
+    expect(config(text).dns).toEqual({ upstreams, families: 'malware', cacheEntries: 0 });
+    expect(config(`${minimal}dns: { upstreams: [] }\n`).dns.upstreams).toEqual([]);
+  });
+
   test('opens private ranges where deny leaves them out', () => {
     expect(config(`${minimal}egress: { deny: [link-local, metadata] }\n`).closePrivate).toBe(false);
+  });
+});
+
+describe('the backend', () => {
+  const backendOf = (text: string, kernelMissing?: string): readonly string[] => {
+    const { backend, backendReason } = parse(`${minimal}${text}`, kernelMissing).config;
+    return [backend, backendReason];
+  };
+
+  test.each<[string, string | undefined, string, string]>([
+    ['', undefined, 'kernel', 'this program may use it'],
+    ['egress: { backend: auto }\n', 'there is no TUN', 'userspace', 'there is no TUN'],
+    ['egress: { backend: kernel }\n', 'there is no TUN', 'kernel', 'edge.yaml asks for it'],
+    ['egress: { backend: userspace }\n', undefined, 'userspace', 'edge.yaml asks for it'],
+  ])('of %j where the kernel is missing for %j is %s, because %s', (text, missing, backend, reason) => {
+    expect(backendOf(text, missing)).toEqual([backend, reason]);
+  });
+
+  test('of a program without privileges is held to what it can do also where it was not named', () => {
+    const text = `${minimal}workers: 2\nlisten: { udp: [1, 2] }\n`;
+
+    expect(() => parse(text)).not.toThrow();
+    expect(() => parse(text, 'there is no TUN')).toThrow(
+      'edge.yaml:2: workers: the userspace backend has one',
+    );
+  });
+
+  test('without an interface says so where one is named', () => {
+    const { warnings } = parse(`${minimal}interface: wg7\n`, 'there is no TUN');
+
+    expect(warnings).toEqual([
+      { line: 2, text: 'interface is not used: the userspace backend makes no network interface' },
+    ]);
   });
 });
 
@@ -136,16 +183,68 @@ describe('mistakes', () => {
       `${minimal}peers:\n  - { name: a, publickey: ${key(1)}, allowedIps: [10.83.0.2] }\n`,
       ['3: unknown key "peers[0].publickey" (did you mean "publicKey"?)', '3: peers[0].publicKey is missing'],
     ],
-    ['a key of a later version', `${minimal}store: sqlite\n`, ['2: store is not available yet; remove it']],
     [
-      'a later egress backend',
-      `${minimal}egress: { backend: userspace }\n`,
-      ['2: egress.backend: userspace is not available yet; use kernel'],
+      'a store of a later version',
+      `${minimal}store: "postgres://db"\n`,
+      ['2: store is not available yet; only sqlite is'],
     ],
     [
-      'a later path',
+      'ports and places that are none',
+      `${minimal}listen: { https: [443, 443, 70000], metrics: "edge.example:9586" }\n`,
+      [
+        '2: listen.https[2] must be a whole number from 1 to 65535',
+        '2: listen.https names a port twice',
+        '2: listen.metrics must be an address and a port, for example "127.0.0.1:9586", or off',
+      ],
+    ],
+    [
+      'half a certificate',
+      `${minimal}certificate: { keyFile: a.pem }\n`,
+      ['2: certificate.certificateFile is missing'],
+    ],
+    [
+      'what the userspace backend cannot do',
+      `${minimal}egress: { backend: userspace, allow: [{ cidr: 10.83.0.3 }] }\nworkers: 2\nlisten: { udp: [1, 2] }\n`,
+      [
+        '2: egress.allow[0].cidr: 10.83.0.3 is inside the tunnel; the userspace backend carries nothing between ' +
+          'devices, only egress.backend: kernel does',
+        '3: workers: the userspace backend has one; several need egress.backend: kernel',
+      ],
+    ],
+    [
+      'a backend that there is not',
+      `${minimal}egress: { backend: userpace }\n`,
+      ['2: egress.backend is "userpace" (did you mean "userspace"?); it can be auto, kernel, userspace'],
+    ],
+    [
+      'what is no resolver',
+      `${minimal}dns: { upstreams: ["udp://a.example", "tls://1.1.1.1/x", "ftp://a", "https://"] }\n`,
+      [
+        '2: dns.upstreams[0]: udp://a.example is no DNS upstream: udp:// needs an address.',
+        '2: dns.upstreams[1]: tls://1.1.1.1/x is no DNS upstream: only https:// has a path.',
+        '2: dns.upstreams[2]: ftp://a is no DNS upstream: ftp:// is not known.',
+        '2: dns.upstreams[3]: https:// is no DNS upstream: that is no address.',
+      ],
+    ],
+    [
+      'a filter that there is not',
+      `${minimal}dns: { families: malwar }\n`,
+      ['2: dns.families is "malwar" (did you mean "malware"?); it can be off, malware, full'],
+    ],
+    [
+      'a limit of nothing, and one of later',
+      `${minimal}limits: { connectionsPerDevice: 0, deviceRate: 5 }\n`,
+      [
+        '2: limits.deviceRate: a limit of the rate is not available yet; only 0 is',
+        '2: limits.connectionsPerDevice must be a whole number from 1 to 65536',
+      ],
+    ],
+    [
+      'a path that the kernel backend does not have yet',
       `${minimal}egress:\n  paths:\n    - { id: fra, type: wireguard, config: fra.conf }\n`,
-      ['4: egress.paths[0].type: wireguard is not available yet; only direct is'],
+      [
+        '4: egress.paths[0].type: wireguard needs egress.backend: userspace; the kernel backend has only direct yet',
+      ],
     ],
     [
       'a path of no type',
@@ -206,9 +305,9 @@ describe('mistakes', () => {
     ['a file that is no mapping', '- a\n- b\n', ['1: the file must have keys and values']],
     ['an empty file', '', ['1: the file must have keys and values']],
     [
-      'an opening for a device that is not there',
-      `${minimal}egress: { allow: [{ cidr: 10.1.0.0/16, device: tv }] }\n`,
-      ['2: egress.allow[0].device: there is no peer named "tv"'],
+      'an opening for a device whose name cannot be',
+      `${minimal}egress: { allow: [{ cidr: 10.1.0.0/16, device: "t/v" }] }\n`,
+      ['2: egress.allow[0].device must be 1 to 64 letters, digits, spaces, dots, dashes or underscores'],
     ],
     ['the same key twice', `${minimal}name: a\nname: b\n`, ['3: Map keys must be unique']],
   ])('are told: %s', (_title, text, expected) => {

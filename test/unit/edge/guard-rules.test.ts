@@ -10,6 +10,10 @@ const plan: GuardPlan = {
   v4: { prefix: '10.83.0.0/16', gateway: '10.83.0.1' },
   v6: { prefix: 'fd7c::/64', gateway: 'fd7c::1' },
   closePrivate: true,
+  services: [
+    { address: '10.83.0.1', protocol: 'udp', port: 53 },
+    { address: 'fd7c::1', protocol: 'tcp', port: 80 },
+  ],
   allow: [
     { cidr: '192.168.1.0/24', from: ['10.83.0.2/32', 'fd7c::2/128'] },
     { cidr: 'fd00:5::/64', from: undefined },
@@ -22,7 +26,7 @@ describe('the guard of an edge', () => {
   });
 
   test('closes a family that the tunnel does not speak', () => {
-    const script = guardScript({ ...plan, v6: undefined, allow: [] });
+    const script = guardScript({ ...plan, v6: undefined, allow: [], services: [] });
 
     expect(script).toContain('iifname "cvedge0" meta nfproto ipv6 counter drop');
     expect(script).not.toContain('fd7c');
@@ -45,6 +49,16 @@ describe('the guard of an edge', () => {
 
     expect(lines).toContain('    ip saddr { 10.83.0.2/32 } ip daddr 192.168.1.0/24 accept');
     expect(lines.filter((line) => line.includes('192.168.1.0/24'))).toHaveLength(1);
+  });
+
+  test('opens what the edge serves in the tunnel, on that address alone, before it refuses the rest there', () => {
+    const lines = guardScript(plan).split('\n');
+
+    const served = lines.indexOf('    ip daddr 10.83.0.1 udp dport 53 accept');
+    expect(served).toBeGreaterThan(lines.findIndex((line) => line.includes('chain to_this_host')));
+    expect(served).toBeLessThan(lines.findIndex((line) => line.includes('reject')));
+    expect(lines).toContain('    ip6 daddr fd7c::1 tcp dport 80 accept');
+    expect(guardScript({ ...plan, services: [] })).not.toContain('dport');
   });
 
   test('writes no rule for a device without an address in that family', () => {

@@ -196,6 +196,7 @@ describe('applying the guard', () => {
     v4: { prefix: '10.83.0.0/16', gateway: '10.83.0.1' },
     v6: undefined,
     closePrivate: true,
+    services: [],
     allow: [],
   };
 

@@ -5,7 +5,12 @@ import { edgeStatus } from '../../../edge/admin/status.ts';
 import { errorText } from '../../../edge/cli/cli.ts';
 import { bytesText, durationText, startText, statusText } from '../../../edge/cli/render.ts';
 import { type EdgeConfig, parseEdgeConfig } from '../../../edge/config.ts';
-import { checkPrivileges, type HostAnswers, hasCapability } from '../../../edge/host/privileges.ts';
+import {
+  checkPrivileges,
+  type HostAnswers,
+  hasCapability,
+  kernelMissing,
+} from '../../../edge/host/privileges.ts';
 import { guardPlan, linkPlans, needRestart, portOf, workerOf } from '../../../edge/plan.ts';
 import { noDrops } from '../../../shared/core/base/drop.ts';
 import { unixMs } from '../../../shared/core/base/time.ts';
@@ -27,6 +32,7 @@ ${more}`;
     folder: '/',
     dataFolder: '/',
     readSecretKey: () => undefined,
+    readSecretText: () => '',
   }).config;
 }
 
@@ -48,6 +54,10 @@ const status = edgeStatus({
   config: config(),
   publicKey: keyOf(9),
   version: '1.2.3',
+  httpsPorts: [8443],
+  pin: 'sha256/pin',
+  enrolled: 1,
+  deviceOf: () => undefined,
   device: {
     privateKey: keyOf(0xdd),
     publicKey: keyOf(9),
@@ -65,6 +75,7 @@ const status = edgeStatus({
     drops: { ...noDrops(), replayed: 3 },
     dataplane: { suite: 'portable', udp: 'dgram', tun: 'memory', mtu: 1420 },
   },
+  flows: undefined,
   startedAt: unixMs(1000),
   now: unixMs(3_661_000),
 });
@@ -96,6 +107,40 @@ describe('the status of an edge', () => {
     ]);
   });
 
+  test('tells the way out, why it is that one, and what it carries where it knows', () => {
+    const sources = {
+      publicKey: keyOf(9),
+      version: '1.2.3',
+      device: {
+        privateKey: undefined,
+        publicKey: undefined,
+        listenPort: 51820,
+        fwmark: 0,
+        peers: [],
+        drops: noDrops(),
+        dataplane: { suite: 'portable', udp: 'dgram', tun: 'netstack', mtu: 1420 },
+      },
+      httpsPorts: [],
+      pin: '',
+      enrolled: 0,
+      deviceOf: () => undefined,
+      startedAt: unixMs(0),
+      now: unixMs(0),
+    };
+    const flows = { connections: 3, udpFlows: 2, memoryBytes: 1_500_000, refused: { private: 7, own: 0 } };
+    const rootless = edgeStatus({ ...sources, config: config('egress: { backend: userspace }\n'), flows });
+
+    expect([status.interface, status.egress]).toEqual([
+      'cvedge0',
+      { backend: 'kernel', why: 'this program may use it', flows: null },
+    ]);
+    expect([rootless.interface, rootless.egress]).toEqual([
+      null,
+      { backend: 'userspace', why: 'edge.yaml asks for it', flows: { ...flows, refused: { private: 7 } } },
+    ]);
+    expect(statusText(rootless)).toContain('flows         3 TCP, 2 UDP, 1.5 MB of buffers; 7 refused\n');
+  });
+
   test('has no secret and no address of a client', () => {
     const json = JSON.stringify(status);
 
@@ -103,7 +148,7 @@ describe('the status of an edge', () => {
   });
 
   test('shows the port of each device where workers have their own', () => {
-    const two = { ...status, listen: { udp: [51820, 443] } };
+    const two = { ...status, listen: { udp: [51820, 443], https: [] } };
 
     expect(statusText(two)).toMatch(/DEVICE +ADDRESSES +UDP PORT +LAST SEEN/);
     expect(statusText(two)).toMatch(/laptop +10\.83\.0\.2, fd7c::2 +51820 +2026/);
@@ -172,6 +217,9 @@ describe('plans', () => {
   test('name what a running edge cannot change', () => {
     expect(needRestart(config(), config('mtu: 1300\nlisten: { udp: [7] }\n'))).toEqual(['mtu', 'listen.udp']);
     expect(needRestart(config(), { ...config(), name: 'other', peers: [] })).toEqual([]);
+    const more =
+      'egress: { backend: userspace }\ndns: { upstreams: [] }\nlimits: { connectionsPerDevice: 5 }\n';
+    expect(needRestart(config(), config(more))).toEqual(['egress.backend', 'dns', 'limits']);
   });
 });
 
@@ -194,6 +242,9 @@ describe('what an edge needs', () => {
     ['no nft', { missingPrograms: ['nft'] }, 'tool-missing'],
   ])('is told with its code: %s', (_title, answers, code) => {
     expect(() => checkPrivileges({ ...fine, ...answers })).toThrow(expect.objectContaining({ code }));
+    // What the one refuses the other has a reason against.
+    expect(kernelMissing({ ...fine, ...answers })).toMatch(/^[a-z/]/);
+    expect(kernelMissing(fine)).toBeUndefined();
   });
 
   test('is read from the masks of the process', () => {

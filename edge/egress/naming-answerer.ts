@@ -1,0 +1,27 @@
+/** An answerer of names that lets the way out know which address a device was told for which name. */
+
+import type { MonoMs } from '../../shared/core/base/time.ts';
+import { canonicalText, formatName } from '../../shared/core/dns/name.ts';
+import { readMessage } from '../../shared/core/dns/reader.ts';
+import type { DnsAnswerer } from '../dns/answerer.ts';
+import type { HostNames } from './host-name.ts';
+
+export function namingAnswerer(inner: DnsAnswerer, names: HostNames, now: () => MonoMs): DnsAnswerer {
+  return {
+    answer: async (query, about) => {
+      const answer = await inner.answer(query, about);
+      if (answer !== undefined && about.device !== undefined) learn(answer, about.device, names, now());
+      return answer;
+    },
+    close: () => inner.close(),
+  };
+}
+
+function learn(answer: Uint8Array, device: string, names: HostNames, now: MonoMs): void {
+  const message = readMessage(answer);
+  if (message === undefined || !message.isWellFormed) return;
+  const addresses = message.addresses();
+  if (addresses.length === 0) return;
+  const name = canonicalText(formatName(message.questionName)).replace(/\.$/, '').toLowerCase();
+  for (const { address, ttl } of addresses) names.note({ device, name, address, ttlSeconds: ttl }, now);
+}

@@ -1,0 +1,140 @@
+/**
+ * The path of type source: a given source address, a given interface, or both. Without an interface the machine's
+ * own routing must send that source out by the right uplink.
+ */
+
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { connect, type Socket } from 'node:net';
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { formatAddress, parseAddress } from '../../shared/core/base/ip.ts';
+import type { FlowEnd } from '../../shared/core/netstack/events.ts';
+import type { FarUdp } from '../../shared/node/flows/contract.ts';
+import { bindTcpToDevice, bindUdpToDevice, canBindDevice } from './bind-device.ts';
+import { connectedUdp } from './connected-udp.ts';
+import { type EgressPath, type FlowProtocol, PathError, type PathTarget } from './path.ts';
+import { directError } from './path-errors.ts';
+import { awaitConnection } from './upstream-dial.ts';
+
+export interface SourceOptions {
+  /** Numeric; undefined: the interface's. */
+  readonly address: string | undefined;
+  readonly interfaceName: string | undefined;
+}
+
+type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;
+
+const keepAliveMs = 120_000;
+
+export class SourcePath implements EgressPath {
+  readonly type = 'source';
+  readonly id: string;
+  readonly #options: SourceOptions;
+  readonly #family: number | undefined;
+  readonly #interfaces: () => Interfaces;
+
+  /** `interfaces`: for tests. */
+  constructor(id: string, options: SourceOptions, interfaces: () => Interfaces = networkInterfaces) {
+    this.id = id;
+    this.#options = options;
+    this.#family = options.address === undefined ? undefined : parseAddress(options.address)?.length;
+    this.#interfaces = interfaces;
+  }
+
+  carries(_protocol: FlowProtocol, family: number): boolean {
+    return this.#family === undefined || this.#family === family;
+  }
+
+  trouble(): string | undefined {
+    const { address, interfaceName } = this.#options;
+    const all = this.#interfaces();
+    if (interfaceName !== undefined) {
+      if (all[interfaceName] === undefined) return `there is no interface ${interfaceName} with an address`;
+      if (!canBindDevice() && address === undefined) return 'native calls are missing here';
+      return undefined;
+    }
+    const isHere = Object.values(all).some((list) => list?.some((one) => one.address === address));
+    // 127.0.0.0/8 is this machine's without standing anywhere.
+    return isHere || address?.startsWith('127.') === true
+      ? undefined
+      : `this machine does not have ${address}`;
+  }
+
+  async dialTcp({ end }: PathTarget, signal: AbortSignal): Promise<Duplex> {
+    if (signal.aborted) throw signal.reason;
+    try {
+      return await awaitConnection(this.#connect(end), signal);
+    } catch (cause) {
+      throw signal.aborted ? signal.reason : directError(cause);
+    }
+  }
+
+  async openUdp({ end }: PathTarget): Promise<FarUdp> {
+    const source = this.#sourceFor(end.address.length);
+    const { interfaceName } = this.#options;
+    const socket = createSocket({
+      type: end.address.length === 4 ? 'udp4' : 'udp6',
+      // Addresses are numeric: what is asked is the answer.
+      lookup: (host, _options, callback) => callback(null, host, end.address.length === 4 ? 4 : 6),
+    });
+    try {
+      await bound(socket, source);
+      if (interfaceName !== undefined && !bindUdpToDevice(socket, interfaceName)) throw noDevice();
+      return await connectedUdp(socket, end);
+    } catch (cause) {
+      socket.close();
+      throw directError(cause);
+    }
+  }
+
+  close(): void {
+    // Nothing of its own.
+  }
+
+  #connect(end: FlowEnd): Socket {
+    const source = this.#sourceFor(end.address.length);
+    const { interfaceName } = this.#options;
+    const socket = connect({
+      host: formatAddress(end.address),
+      port: end.port,
+      ...(interfaceName === undefined ? { localAddress: source } : {}),
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: keepAliveMs,
+      autoSelectFamily: false,
+    });
+    if (interfaceName !== undefined && !bindTcpToDevice(socket, interfaceName, source)) {
+      socket.on('error', () => undefined);
+      socket.destroy();
+      throw noDevice();
+    }
+    return socket;
+  }
+
+  /** Throws PathError where the path has no address of the family. */
+  #sourceFor(family: number): string {
+    const { address, interfaceName } = this.#options;
+    if (address !== undefined && this.#family === family) return address;
+    const wanted = family === 4 ? 'IPv4' : 'IPv6';
+    const own = this.#interfaces()[interfaceName ?? '']?.find(
+      (one) => one.family === wanted && !one.address.startsWith('fe80:'),
+    );
+    if (address === undefined && own !== undefined) return own.address;
+    throw new PathError('path', 'unreachable', `This path has no ${wanted} address.`);
+  }
+}
+
+function noDevice(): PathError {
+  return new PathError('path', 'unreachable', 'The interface of this path cannot be used.');
+}
+
+function bound(socket: UdpSocket, address: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind({ address, port: 0 }, () => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,101 @@
+/**
+ * What an edge offers on its own address in the tunnel: its pages and its names. The same for both backends:
+ * stack-gateway.ts and interface-gateway.ts bring the connections and datagrams.
+ */
+
+import type { Duplex } from 'node:stream';
+import type { Log } from '../../shared/core/base/ports.ts';
+import type { UnixMs } from '../../shared/core/base/time.ts';
+import { serveDnsStream } from '../../shared/node/resolver/dns-stream.ts';
+import type { DnsAnswerer } from '../dns/answerer.ts';
+import { GatewayHttp } from './http.ts';
+
+export interface GatewayParts {
+  /** Asked for each request. */
+  readonly edgeName: () => string;
+  /** The device that has the address in the tunnel, asked for each request. */
+  readonly deviceOf: (address: string) => string | undefined;
+  /** Where the flows of a device go unless a rule says otherwise; absent: directly. */
+  readonly pathOf?: (device: string | undefined) => string;
+  readonly answerer: DnsAnswerer;
+  /** Largest datagram that fits the tunnel in one piece, bytes. */
+  readonly maxDatagram: number;
+  readonly unixNow: () => UnixMs;
+  /** Unix socket on which the API of devices answers; absent: there is none. */
+  readonly apiSocket?: string | undefined;
+  readonly log: Log;
+}
+
+export const gatewayDnsPort = 53;
+export const gatewayHttpPort = 80;
+
+/** What the smallest IP and UDP headers of IPv6 take of a packet. */
+export const datagramHeaders = 48;
+
+/** What RFC 7766 lets a message on a connection have. */
+const maxStreamMessage = 65_535;
+/** Questions by datagram that wait for their answer; further ones get none, and are asked again. */
+const maxQuestions = 4096;
+/** Connections with questions at a time. */
+const maxDnsStreams = 1024;
+
+export class Gateway {
+  readonly #parts: GatewayParts;
+  readonly #http: GatewayHttp;
+  /** With the address of each asker. */
+  readonly #dnsStreams: Map<Duplex, string> = new Map();
+  #questions = 0;
+
+  constructor(parts: GatewayParts) {
+    this.#parts = parts;
+    this.#http = new GatewayHttp(parts);
+  }
+
+  /** `address`: of the asker, as text. The stream is ours from here on. */
+  serveHttp(stream: Duplex, address: string): void {
+    this.#http.serve(stream, address);
+  }
+
+  serveDns(stream: Duplex, address: string): void {
+    if (this.#dnsStreams.size >= maxDnsStreams) {
+      stream.destroy();
+      return;
+    }
+    this.#dnsStreams.set(stream, address);
+    stream.once('close', () => this.#dnsStreams.delete(stream));
+    const { answerer, deviceOf } = this.#parts;
+    serveDnsStream(stream, (query) =>
+      answerer.answer(query, { overTcp: true, device: deviceOf(address), maxBytes: maxStreamMessage }),
+    );
+  }
+
+  /** Undefined where there is nothing to say. `query` is ours from here on. Never rejects. */
+  async answerDatagram(query: Uint8Array, address: string): Promise<Uint8Array | undefined> {
+    if (this.#questions >= maxQuestions) return undefined;
+    this.#questions++;
+    const { answerer, deviceOf, maxDatagram, log } = this.#parts;
+    try {
+      const device = deviceOf(address);
+      return await answerer.answer(query, { overTcp: false, device, maxBytes: maxDatagram });
+    } catch (cause) {
+      log.debug('a question about a name was not answered', { why: String(cause) });
+      return undefined;
+    } finally {
+      this.#questions--;
+    }
+  }
+
+  /** Ends what those askers have open. */
+  cut(addresses: readonly string[]): void {
+    if (addresses.length === 0) return;
+    const gone = new Set(addresses);
+    this.#http.cut(gone);
+    for (const [stream, address] of this.#dnsStreams) if (gone.has(address)) stream.destroy();
+  }
+
+  async close(): Promise<void> {
+    this.#http.close();
+    for (const stream of this.#dnsStreams.keys()) stream.destroy();
+    await this.#parts.answerer.close();
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * The gateway's web server. Serves connections that it is handed, from the userspace stack or from a socket
+ * on the tunnel's interface; opens no port itself. What to answer is decided by pages.ts.
+ */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { UnixMs } from '../../shared/core/base/time.ts';
+import { isForApi, relayToApi } from './api-relay.ts';
+import { challengeHeader, gatewayPage, type TraceFacts } from './pages.ts';
+import { pourZeros, speedBytes } from './speed.ts';
+
+export interface GatewayHttpParts {
+  readonly edgeName: () => string;
+  /** The device that has the address, asked for each request. */
+  readonly deviceOf: (address: string) => string | undefined;
+  /** Where the flows of a device go unless a rule says otherwise; absent: directly. */
+  readonly pathOf?: (device: string | undefined) => string;
+  readonly unixNow: () => UnixMs;
+  readonly apiSocket?: string | undefined;
+}
+
+/** Connections at a time; further ones are closed at once. */
+const maxConnections = 1024;
+/** A connection without a whole request for this long is closed. */
+const idleMs = 15_000;
+const maxHeaderBytes = 8 * 1024;
+const maxRequestsPerConnection = 1000;
+
+export class GatewayHttp {
+  readonly #parts: GatewayHttpParts;
+  readonly #server: Server;
+  /** Address of each asker and its time limit. */
+  readonly #open: Map<Duplex, { readonly address: string; timer: NodeJS.Timeout }> = new Map();
+
+  constructor(parts: GatewayHttpParts) {
+    this.#parts = parts;
+    this.#server = createServer(
+      { maxHeaderSize: maxHeaderBytes, requireHostHeader: false, insecureHTTPParser: false },
+      (request, response) => this.#answer(request, response),
+    );
+    this.#server.maxRequestsPerSocket = maxRequestsPerConnection;
+    this.#server.on('clientError', (_cause, stream) => stream.destroy());
+    // Nobody here speaks another protocol, and whoever asks to change gets his connection closed.
+    this.#server.on('upgrade', (_request, stream) => stream.destroy());
+    this.#server.on('connect', (_request, stream) => stream.destroy());
+  }
+
+  /** `address`: of the asker. The stream is ours from here on. */
+  serve(stream: Duplex, address: string): void {
+    if (this.#open.size >= maxConnections) {
+      stream.destroy();
+      return;
+    }
+    this.#open.set(stream, { address, timer: this.#limit(stream) });
+    stream.once('close', () => {
+      clearTimeout(this.#open.get(stream)?.timer);
+      this.#open.delete(stream);
+    });
+    stream.on('error', () => undefined); // The asker is gone; 'close' follows.
+    this.#server.emit('connection', stream);
+  }
+
+  /** Ends the connections of those askers. */
+  cut(addresses: ReadonlySet<string>): void {
+    for (const [stream, { address }] of this.#open) if (addresses.has(address)) stream.destroy();
+  }
+
+  close(): void {
+    for (const stream of this.#open.keys()) stream.destroy();
+  }
+
+  #limit(stream: Duplex): NodeJS.Timeout {
+    const timer = setTimeout(() => stream.destroy(), idleMs);
+    return timer.unref();
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const stream: Duplex = request.socket;
+    const asker = this.#open.get(stream);
+    if (asker === undefined) return;
+    clearTimeout(asker.timer);
+    asker.timer = this.#limit(stream);
+    const bytes = speedBytes(request.method, request.url);
+    if (bytes !== undefined) {
+      pourZeros(response, bytes, () => asker.timer.refresh());
+      request.resume();
+      return;
+    }
+    const { apiSocket } = this.#parts;
+    if (apiSocket !== undefined && isForApi(request.url)) {
+      relayToApi(apiSocket, asker.address, request, response);
+      return;
+    }
+    const challenge = request.headers[challengeHeader];
+    const page = gatewayPage(
+      {
+        method: request.method ?? '',
+        target: request.url ?? '',
+        challenge: typeof challenge === 'string' ? challenge : undefined,
+      },
+      this.#facts(asker.address),
+    );
+    // A body that nobody reads would keep the connection for the next request.
+    if (request.headers['content-length'] ?? request.headers['transfer-encoding']) {
+      response.setHeader('connection', 'close');
+    }
+    response.writeHead(page.status, page.headers);
+    response.end(page.body);
+    request.resume();
+  }
+
+  #facts(address: string): TraceFacts {
+    const { edgeName, deviceOf, pathOf, unixNow } = this.#parts;
+    const device = deviceOf(address);
+    return {
+      device,
+      edge: edgeName(),
+      path: pathOf?.(device) ?? 'direct',
+      transport: 'udp',
+      ip: address,
+      now: unixNow(),
+    };
+  }
+}

@@ -1,0 +1,27 @@
+/** What the registration API is told about the edge it belongs to. Asked at every call: a reload may change it. */
+
+import type { Prefix } from '../../shared/core/base/ip.ts';
+import type { HostRule, PathView } from '../../shared/core/registration/api.ts';
+import type { AddressPool } from '../peers/addresses.ts';
+
+export interface EdgeFacts {
+  readonly name: string;
+  /** Host name or address that devices are told; undefined where nobody said. */
+  readonly host: string | undefined;
+  readonly udpPorts: readonly number[];
+  /** The first is the one in invitations. */
+  readonly httpsPorts: readonly number[];
+  /** 'sha256/…' of the certificate in use. */
+  readonly pin: Uint8Array;
+  /** The network of the tunnel, IPv4 first; its first addresses are the gateway's. */
+  readonly pools: readonly AddressPool[];
+  /** Resolvers for devices; empty: none are told. */
+  readonly dns: readonly string[];
+  /** What belongs into the tunnel. */
+  readonly routes: readonly Prefix[];
+  readonly mtu: number;
+  readonly hostRules: readonly HostRule[];
+  readonly paths: readonly PathView[];
+  /** UDP port that serves a device with this key, where each worker has its own; default: all of them. */
+  readonly udpPortOf?: (publicKey: Uint8Array) => number;
+}
