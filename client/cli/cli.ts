@@ -5,14 +5,19 @@
 
 import { Command, CommanderError } from 'commander';
 import type { ApiError } from '../../shared/core/control/api.ts';
-import { CulvertError } from '../../shared/core/control/codes.ts';
+import { CulvertError, type ErrorCode } from '../../shared/core/control/codes.ts';
 import { problemOf } from '../driver/effects.ts';
 import { culvertVersion } from '../version.ts';
 import { addConnect } from './commands/connect.ts';
 import { addDisconnect } from './commands/disconnect.ts';
+import { addDns } from './commands/dns.ts';
 import { addEdges } from './commands/edges.ts';
+import { addEnroll } from './commands/enroll.ts';
+import { addExec } from './commands/exec.ts';
 import { addLogs } from './commands/logs.ts';
 import { addMode } from './commands/mode.ts';
+import { addProxy } from './commands/proxy.ts';
+import { addRegistration } from './commands/registration.ts';
 import { addRestore } from './commands/restore.ts';
 import { addDaemon } from './commands/run-daemon.ts';
 import { addSettings } from './commands/settings.ts';
@@ -21,10 +26,15 @@ import type { CliContext } from './context.ts';
 
 const exitFailure = 1;
 const exitUsage = 2;
+/** As a shell would exit for `culvert exec -- COMMAND`. */
+const commandExits: Partial<Record<ErrorCode, number>> = {
+  'command-not-executable': 126,
+  'command-not-found': 127,
+};
 
 /** Runs one command line (without program and script). Returns the exit code; never throws. */
 export async function runCli(words: readonly string[], context: CliContext): Promise<number> {
-  const json = words.includes('--json');
+  const json = ownWords(words).includes('--json');
   const program = buildProgram(context, json);
   if (words.length === 0) {
     context.note(program.helpInformation().trimEnd());
@@ -40,8 +50,14 @@ export async function runCli(words: readonly string[], context: CliContext): Pro
       return exitUsage;
     }
     complain(apiErrorOf(error), context, json);
-    return exitFailure;
+    return error instanceof CulvertError ? (commandExits[error.code] ?? exitFailure) : exitFailure;
   }
+}
+
+/** What stands behind -- belongs to another program. */
+function ownWords(words: readonly string[]): readonly string[] {
+  const end = words.indexOf('--');
+  return end < 0 ? words : words.slice(0, end);
 }
 
 function buildProgram(context: CliContext, json: boolean): Command {
@@ -64,8 +80,13 @@ function buildProgram(context: CliContext, json: boolean): Command {
   addDisconnect(program, context);
   addStatus(program, context);
   addMode(program, context);
+  addDns(program, context);
+  addProxy(program, context);
+  addEnroll(program, context);
+  addRegistration(program, context);
   addEdges(program, context);
   addSettings(program, context);
+  addExec(program, context);
   addLogs(program, context);
   addDaemon(program, context);
   addRestore(program, context);

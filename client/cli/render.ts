@@ -18,15 +18,39 @@ export function renderStatus(status: Status): string {
     rows.push(['edge', endpoint === undefined ? name : `${name} (${endpoint}, ${transport})`]);
   }
   if (status.interface !== undefined) rows.push(['interface', status.interface]);
+  if (status.proxy !== undefined) rows.push(['proxy', status.proxy.address]);
+  if (status.dns !== undefined) {
+    const { upstream, families, listen } = status.dns;
+    const filter = families === 'off' ? '' : `, filter ${families}`;
+    rows.push(['private DNS', `${upstream}${filter}, answers on ${listen}`]);
+  }
   if (status.addresses.length > 0) rows.push(['addresses', status.addresses.join(', ')]);
   if (status.dataplane !== undefined) {
     const { suite, udp, tun, mtu } = status.dataplane;
     rows.push(['data plane', `${suite}, udp ${udp}, tun ${tun}, mtu ${mtu}`]);
   }
+  const { rttMs, visibleAddress } = status.verified ?? {};
+  if (rttMs !== undefined) rows.push(['round trip', `${rttMs} ms`]);
+  if (visibleAddress !== undefined) rows.push(['seen as', visibleAddress]);
   const { rxBytes, txBytes } = status.traffic;
   rows.push(['traffic', `${formatBytes(rxBytes)} received, ${formatBytes(txBytes)} sent`]);
   const lines = [heading, sentence, '', ...table(rows)];
   return [...lines, ...status.health.flatMap(renderHealth)].join('\n');
+}
+
+/** The proxy and how to use it; what is in its way comes first. */
+export function renderProxy(status: Status): string {
+  const address = status.proxy?.address;
+  if (status.mode !== 'proxy')
+    return `The mode is ${status.mode}, which has no proxy. Choose it: culvert mode proxy`;
+  if (address === undefined) return 'The proxy is off. Turn it on: culvert connect';
+  const rows: (readonly [string, string])[] = [
+    ['SOCKS5', `socks5h://${address}   (also SOCKS4a, and UDP by SOCKS5)`],
+    ['HTTP', `http://${address}`],
+    ['browsers', `http://${address}/proxy.pac`],
+  ];
+  const { heading, sentence } = wordsFor(status);
+  return [heading, sentence, '', ...table(rows), ...status.health.flatMap(renderHealth)].join('\n');
 }
 
 function renderHealth(item: HealthItem): readonly string[] {
@@ -43,11 +67,11 @@ export function renderEdges(edges: readonly EdgeEntry[]): string {
 }
 
 export function renderModes(list: ModeList): string {
-  const rows = list.modes
-    .filter((entry) => entry.available)
-    .map(
-      (entry) => [`${entry.mode === list.mode ? '*' : ' '} ${entry.mode}`, modeTexts[entry.mode]] as const,
-    );
+  const rows = list.modes.map((entry) => {
+    const lacking = entry.available ? '' : ' (this daemon may not: it needs root)';
+    const mark = entry.mode === list.mode ? '*' : ' ';
+    return [`${mark} ${entry.mode}`, `${modeTexts[entry.mode]}${lacking}`] as const;
+  });
   return table(rows, '').join('\n');
 }
 

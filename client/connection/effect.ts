@@ -4,7 +4,7 @@
  */
 
 import type { MonoMs } from '../../shared/core/base/time.ts';
-import type { PeerEndpoint } from './state.ts';
+import type { HeldState, PeerEndpoint, Reach } from './state.ts';
 
 export type Effect =
   /** Forget what was asked for and not yet done, and stop what is being done; its result is void. */
@@ -22,16 +22,30 @@ export type Effect =
       /** The system's name servers are reachable, for the edge's own name. */
       readonly resolving: boolean;
     }
+  /** The proxy's firewall: open in `connected` alone, else everything is refused and told why. */
+  | { readonly kind: 'set-gate'; readonly state: HeldState }
+  /** Binds the proxy's port for this edge, closed. Nothing happens where it stands like that. */
+  | { readonly kind: 'open-port'; readonly edge: string }
   /** → resolved */
   | { readonly kind: 'resolve'; readonly edge: string }
   /** → tunnel-started */
-  | { readonly kind: 'start-tunnel'; readonly edge: string; readonly endpoints: readonly PeerEndpoint[] }
+  | {
+      readonly kind: 'start-tunnel';
+      readonly reach: Reach;
+      readonly edge: string;
+      readonly endpoints: readonly PeerEndpoint[];
+    }
+  /** Gives the system's DNS back, so that the edge's own name can be looked up. Nothing happens where it is not ours. */
+  | { readonly kind: 'release-dns' }
+  /** Private DNS as the mode says, for this edge or, where there is none, without a tunnel. → dns-ready */
+  | { readonly kind: 'set-dns'; readonly edge?: string }
   /** → routes-set */
   | { readonly kind: 'set-routes'; readonly edge: string }
   /** Sends a packet into the tunnel: starts a handshake where needed and asks for an answer. */
-  | { readonly kind: 'send-probe' }
-  | { readonly kind: 'stop-tunnel' }
-  /** Undoes every change to this machine, newest first, the firewall last. → host-restored */
+  | { readonly kind: 'send-probe'; readonly reach: Reach }
+  /** The proxy's port stays: it refuses. */
+  | { readonly kind: 'stop-tunnel'; readonly reach: Reach }
+  /** Lets go of the port, gives DNS back and undoes every change to this machine, newest first, the firewall last. → host-restored */
   | { readonly kind: 'restore-host' };
 
 export type EffectKind = Effect['kind'];

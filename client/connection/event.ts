@@ -3,13 +3,13 @@
  */
 
 import type { EffectKind } from './effect.ts';
-import type { PeerEndpoint, Problem } from './state.ts';
+import type { PeerEndpoint, Problem, Proof, Reach } from './state.ts';
 
 export type Command =
-  | { readonly kind: 'connect'; readonly edge: string }
+  | { readonly kind: 'connect'; readonly edge: string; readonly reach: Reach }
   | { readonly kind: 'disconnect' }
   /** A new tunnel, closed all the while. */
-  | { readonly kind: 'reconnect'; readonly edge: string };
+  | { readonly kind: 'reconnect'; readonly edge: string; readonly reach: Reach };
 
 export type Fact =
   /** At start: an earlier run left the machine closed, and it shall stay so. */
@@ -18,15 +18,21 @@ export type Fact =
   | { readonly kind: 'tunnel-started' }
   | { readonly kind: 'routes-set' }
   | { readonly kind: 'host-restored' }
+  /** Names are answered, and the system asks where it should. */
+  | { readonly kind: 'dns-ready' }
+  /** A setting of DNS has changed. */
+  | { readonly kind: 'dns-changed' }
   /** An effect failed; the effects that were asked for together with it and stood after it are dropped. */
   | { readonly kind: 'effect-failed'; readonly effect: EffectKind; readonly problem: Problem }
   | { readonly kind: 'handshake' }
-  /** An authenticated packet came back through the tunnel. */
-  | { readonly kind: 'confirmed' }
+  /** The tunnel is proven: an authenticated packet came back through it; from our own edge, its answer. */
+  | { readonly kind: 'confirmed'; readonly proof?: Proof }
   | { readonly kind: 'expired' }
   | { readonly kind: 'gave-up' }
   | { readonly kind: 'roamed'; readonly endpoints: readonly PeerEndpoint[] }
   | { readonly kind: 'tunnel-ended'; readonly problem: Problem }
+  /** The network is another one or is back, or the machine woke up: what was true before must be asked again. */
+  | { readonly kind: 'network-news' }
   /** The time of `set-timer` has come. */
   | { readonly kind: 'tick' };
 

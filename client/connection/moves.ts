@@ -7,48 +7,90 @@ import { after, type MonoMs } from '../../shared/core/base/time.ts';
 import type { Effect } from './effect.ts';
 import type { ConnectionEvent } from './event.ts';
 import { isPermanent, oneMoreFailure, probeEveryMs, retryAt } from './reconnect.ts';
-import type { Blocked, Connecting, ConnectionState, Disconnecting, PeerEndpoint, Problem } from './state.ts';
+import {
+  type Blocked,
+  type Connecting,
+  type ConnectionState,
+  type Disconnecting,
+  type Goal,
+  type HeldState,
+  noEdge,
+  type PeerEndpoint,
+  type Problem,
+  type Reach,
+} from './state.ts';
 
 export type Step = readonly [state: ConnectionState, effects: readonly Effect[]];
 export type EffectFailed = Extract<ConnectionEvent, { kind: 'effect-failed' }>;
-export type SetFirewall = Extract<Effect, { kind: 'set-firewall' }>;
+
+/** What a state that is about an edge knows. */
+interface Holding {
+  readonly reach: Reach;
+  readonly edge?: string;
+}
+
+/** Of a command, or of a state that is about an edge. */
+export function goalOf({ edge, reach }: Goal): Goal {
+  return { edge, reach };
+}
 
 export function stay(state: ConnectionState): Step {
   return [state, []];
 }
 
 /** The first step from an open machine: close it, then look for the edge. */
-export function leaveOff(edge: string, now: MonoMs): Step {
+export function leaveOff(goal: Goal, now: MonoMs): Step {
+  if (goal.reach === 'dns') return startDns();
   return [
-    { ...fresh(edge, now), closed: false },
+    { ...fresh(goal, now), closed: false },
     [
       { kind: 'cancel-pending' },
-      { kind: 'remember-wish', on: true, edge },
-      { ...connectingFirewall(edge, []), resolving: true },
-      { kind: 'resolve', edge },
+      { kind: 'remember-wish', on: true, edge: goal.edge },
+      ...releaseDns(goal),
+      holdWhileResolving(goal),
+      ...findEdge(goal),
     ],
   ];
 }
 
 /** From a closed machine: a new tunnel, without opening anything. */
-export function startOver(edge: string, now: MonoMs, failures = 0): Step {
+export function startOver(goal: Goal, now: MonoMs, failures = 0): Step {
   return [
-    { ...fresh(edge, now), failures },
+    { ...fresh(goal, now), failures },
     [
       { kind: 'cancel-pending' },
       { kind: 'clear-timer' },
-      { kind: 'remember-wish', on: true, edge },
-      { ...connectingFirewall(edge, []), resolving: true },
-      { kind: 'stop-tunnel' },
-      { kind: 'resolve', edge },
+      { kind: 'remember-wish', on: true, edge: goal.edge },
+      ...releaseDns(goal),
+      holdWhileResolving(goal),
+      { kind: 'stop-tunnel', reach: goal.reach },
+      ...findEdge(goal),
+    ],
+  ];
+}
+
+/** `connect` or `reconnect` in a closed state: over in the same reach, or all the way out and into the other. */
+export function moveTo(state: Holding, goal: Goal, now: MonoMs): Step {
+  return state.reach === goal.reach ? startOver(goal, now) : leave(state, goal);
+}
+
+/** Private names: nothing is closed before they are answered, so failing is turning back. */
+export function startDns(): Step {
+  return [
+    { kind: 'dns', reach: 'dns', ready: false },
+    [
+      { kind: 'cancel-pending' },
+      { kind: 'clear-timer' },
+      { kind: 'remember-wish', on: true, edge: noEdge },
+      { kind: 'set-dns' },
     ],
   ];
 }
 
 /** Leaving `off` failed before anything was closed: `off` is the truth, with the reason. */
-export function turnBack(problem: Problem): Step {
+export function turnBack(reach: Reach, problem: Problem): Step {
   return [
-    { kind: 'disconnecting', problem },
+    { kind: 'disconnecting', reach, problem },
     [
       { kind: 'cancel-pending' },
       { kind: 'clear-timer' },
@@ -58,14 +100,15 @@ export function turnBack(problem: Problem): Step {
   ];
 }
 
-export function fail(edge: string, problem: Problem, failures: number, now: MonoMs): Step {
+export function fail(goal: Goal, problem: Problem, failures: number, now: MonoMs): Step {
+  const { edge, reach } = goal;
   const next = oneMoreFailure(failures);
-  const blocked: Blocked = { kind: 'blocked', edge, failures: next, problem, unprotected: false };
+  const blocked: Blocked = { kind: 'blocked', reach, edge, failures: next, problem, unprotected: false };
   const effects: readonly Effect[] = [
     { kind: 'cancel-pending' },
     { kind: 'clear-timer' },
-    { kind: 'set-firewall', policy: 'blocked', edge, endpoints: [], resolving: false },
-    { kind: 'stop-tunnel' },
+    hold('blocked', goal),
+    { kind: 'stop-tunnel', reach },
   ];
   if (isPermanent(problem.code)) return [blocked, effects];
   const at = retryAt(now, next);
@@ -76,9 +119,13 @@ export function fail(edge: string, problem: Problem, failures: number, now: Mono
 export function blockingFailed(state: Blocked, event: EffectFailed): Step {
   const timer: readonly Effect[] =
     state.retryAt === undefined ? [] : [{ kind: 'set-timer', at: state.retryAt }];
+  const stop: Effect = { kind: 'stop-tunnel', reach: state.reach };
   switch (event.effect) {
     case 'set-firewall':
-      return [{ ...state, unprotected: true }, [{ kind: 'stop-tunnel' }, ...timer]];
+      return [{ ...state, unprotected: true }, [stop, ...timer]];
+    case 'set-gate':
+      // Nothing can leave by a gate whose tunnel is stopped.
+      return [state, [stop, ...timer]];
     case 'stop-tunnel':
       return [state, timer];
     default:
@@ -86,43 +133,51 @@ export function blockingFailed(state: Blocked, event: EffectFailed): Step {
   }
 }
 
-/** The user asked for `off`: closed until everything is undone. */
-export function leave(edge?: string): Step {
-  const closed: Effect = { kind: 'set-firewall', policy: 'blocked', endpoints: [], resolving: false };
+/** The user asked for `off`, or for the other reach: closed until everything is undone. */
+export function leave(state: Holding, next?: Goal): Step {
+  const { reach } = state;
   return [
-    { kind: 'disconnecting' },
+    next === undefined ? { kind: 'disconnecting', reach } : { kind: 'disconnecting', reach, next },
     [
       { kind: 'cancel-pending' },
       { kind: 'clear-timer' },
-      { kind: 'remember-wish', on: false },
-      edge === undefined ? closed : { ...closed, edge },
-      { kind: 'stop-tunnel' },
+      next === undefined
+        ? { kind: 'remember-wish', on: false }
+        : { kind: 'remember-wish', on: true, edge: next.edge },
+      ...(reach === 'dns' ? [] : letGo(state)),
       { kind: 'restore-host' },
     ],
   ];
 }
 
+function letGo(state: Holding): readonly Effect[] {
+  return [hold('disconnecting', state), { kind: 'stop-tunnel', reach: state.reach }];
+}
+
 /** The user wants out: a failed step must not keep the others from being done. */
 export function leavingFailed(state: Disconnecting, event: EffectFailed): Step {
   const { problem } = event;
+  const { reach } = state;
   const next: Disconnecting = { ...state, problem };
   switch (event.effect) {
     case 'remember-wish':
     case 'set-firewall':
-      return [next, [{ kind: 'stop-tunnel' }, { kind: 'restore-host' }]];
+    case 'set-gate':
+      return [next, [{ kind: 'stop-tunnel', reach }, { kind: 'restore-host' }]];
     case 'stop-tunnel':
       return [next, [{ kind: 'restore-host' }]];
     case 'restore-host':
-      return [{ kind: 'blocked', failures: 0, problem, unprotected: false }, []];
+      return [{ kind: 'blocked', reach, failures: 0, problem, unprotected: false }, []];
     default:
       return stay(state);
   }
 }
 
-export function fresh(edge: string, now: MonoMs): Connecting {
+export function fresh(goal: Goal, now: MonoMs): Connecting {
   return {
     kind: 'connecting',
-    edge,
+    reach: goal.reach,
+    edge: goal.edge,
     phase: 'resolving',
     phaseSince: now,
     endpoints: [],
@@ -133,10 +188,43 @@ export function fresh(edge: string, now: MonoMs): Connecting {
   };
 }
 
-export function connectingFirewall(edge: string, endpoints: readonly PeerEndpoint[]): SetFirewall {
-  return { kind: 'set-firewall', policy: 'connecting', edge, endpoints, resolving: false };
+const policies = {
+  connecting: 'connecting',
+  connected: 'connected',
+  waiting: 'blocked',
+  blocked: 'blocked',
+  disconnecting: 'blocked',
+} as const satisfies Record<HeldState, string>;
+
+/** What keeps traffic in while `state` lasts: the firewall of the device, or the gate of the proxy. */
+export function hold(
+  state: HeldState,
+  { reach, edge }: Holding,
+  endpoints: readonly PeerEndpoint[] = [],
+): Effect {
+  if (reach === 'proxy') return { kind: 'set-gate', state };
+  const firewall = { kind: 'set-firewall', policy: policies[state], endpoints, resolving: false } as const;
+  return edge === undefined ? firewall : { ...firewall, edge };
 }
 
-export function probeTimer(now: MonoMs): Effect {
-  return { kind: 'set-timer', at: after(now, probeEveryMs) };
+/** Our stub cannot answer before there is a tunnel, and the firewall lets through the servers that the system names. */
+function releaseDns(goal: Goal): readonly Effect[] {
+  return goal.reach === 'device' ? [{ kind: 'release-dns' }] : [];
+}
+
+function holdWhileResolving(goal: Goal): Effect {
+  const effect = hold('connecting', goal);
+  return effect.kind === 'set-firewall' ? { ...effect, resolving: true } : effect;
+}
+
+function findEdge({ edge, reach }: Goal): readonly Effect[] {
+  const resolve: Effect = { kind: 'resolve', edge };
+  return reach === 'proxy' ? [{ kind: 'open-port', edge }, resolve] : [resolve];
+}
+
+export function probe(reach: Reach, now: MonoMs): readonly Effect[] {
+  return [
+    { kind: 'send-probe', reach },
+    { kind: 'set-timer', at: after(now, probeEveryMs) },
+  ];
 }

@@ -1,18 +1,42 @@
 /**
  * The states of the connection, and for each what the user is promised (house.md 2.8): which
- * firewall policy, routes, DNS and tunnel hold while it lasts. Data only.
+ * firewall policy or gate, routes, DNS and tunnel hold while it lasts. Data, but for one
+ * question about modes.
  */
 
 import type { MonoMs } from '../../shared/core/base/time.ts';
 import type { ErrorCode } from '../../shared/core/control/codes.ts';
 import type { HealthCode } from '../../shared/core/control/health.ts';
-import type { StateName } from '../../shared/core/control/status.ts';
+import { type Mode, type StateName, wholeDeviceModes } from '../../shared/core/control/status.ts';
 
 /** What went wrong, for people: an error as data. */
 export interface Problem {
   readonly code: ErrorCode;
   readonly text: string;
   readonly remedy: string;
+}
+
+/**
+ * What protection covers: the whole device, by firewall and routes; only the programs that use the
+ * local proxy, by its gate; or only names, without a tunnel. Every state between `off` and `off` has
+ * one, and keeps it.
+ */
+export type Reach = 'device' | 'proxy' | 'dns';
+
+export function reachOf(mode: Mode): Reach {
+  if (wholeDeviceModes.includes(mode)) return 'device';
+  return mode === 'proxy' ? 'proxy' : 'dns';
+}
+
+/** Where a goal is about no edge: private names need none. */
+export const noEdge = '';
+
+/** What a proof of the tunnel told beside itself. */
+export interface Proof {
+  /** One round trip to the edge and back, through the tunnel. */
+  readonly rttMs?: number;
+  /** Our address as others see it, where the edge told it. */
+  readonly visibleAddress?: string;
 }
 
 /** Where one peer of an edge's file is, numeric. `peer` is its place in the file. */
@@ -31,8 +55,10 @@ export interface Off {
 /** On the way to `connected`. Phases follow each other in this order. */
 export interface Connecting {
   readonly kind: 'connecting';
+  readonly reach: Reach;
   readonly edge: string;
-  readonly phase: 'resolving' | 'preparing' | 'handshaking' | 'proving';
+  /** 'naming': proven, and the system's DNS is being set, so that names work once it says connected. */
+  readonly phase: 'resolving' | 'preparing' | 'handshaking' | 'proving' | 'naming';
   /** When this phase began. */
   readonly phaseSince: MonoMs;
   /** Empty in phase 'resolving'. */
@@ -44,6 +70,7 @@ export interface Connecting {
   /** Facts that may come while the routes are still being made. */
   readonly handshaked: boolean;
   readonly confirmed: boolean;
+  readonly proof?: Proof;
   /** Said while it lasts; trying goes on. */
   readonly trouble?: HealthCode;
 }
@@ -51,15 +78,29 @@ export interface Connecting {
 /** A handshake and an authenticated packet back through the tunnel. */
 export interface Connected {
   readonly kind: 'connected';
+  readonly reach: Reach;
   readonly edge: string;
   readonly endpoints: readonly PeerEndpoint[];
   /** When it was earned. */
   readonly provenAt: MonoMs;
+  readonly proof?: Proof;
+  /** The system's DNS could not be set: nothing leaks, and names may fail. */
+  readonly problem?: Problem;
+}
+
+/** Private names, no tunnel. */
+export interface Dns {
+  readonly kind: 'dns';
+  readonly reach: 'dns';
+  /** Names are answered. */
+  readonly ready: boolean;
+  readonly problem?: Problem;
 }
 
 /** Nothing can be done until `retryAt`. */
 export interface Waiting {
   readonly kind: 'waiting';
+  readonly reach: Reach;
   readonly edge: string;
   readonly retryAt: MonoMs;
   readonly failures: number;
@@ -69,6 +110,7 @@ export interface Waiting {
 /** Failed closed. */
 export interface Blocked {
   readonly kind: 'blocked';
+  readonly reach: Reach;
   /** Absent where an earlier run left the machine closed and nobody said what to connect to. */
   readonly edge?: string;
   /** Absent where trying again by itself is useless. */
@@ -79,41 +121,55 @@ export interface Blocked {
   readonly unprotected: boolean;
 }
 
+/** What the user wants to be connected to, and for whom. */
+export interface Goal {
+  readonly edge: string;
+  readonly reach: Reach;
+}
+
 export interface Disconnecting {
   readonly kind: 'disconnecting';
-  /** Connect to this edge once everything is undone. */
-  readonly next?: string;
+  readonly reach: Reach;
+  /** Connect to this once everything is undone. */
+  readonly next?: Goal;
   /** Why we leave, where the user did not ask for it. */
   readonly problem?: Problem;
 }
 
 /** States that later work brings; here so that every decision is already total. */
 export interface Later {
-  readonly kind: 'enrolling' | 'dns' | 'portal';
+  readonly kind: 'enrolling' | 'portal';
 }
 
-export type ConnectionState = Off | Connecting | Connected | Waiting | Blocked | Disconnecting | Later;
+export type ConnectionState = Off | Connecting | Connected | Dns | Waiting | Blocked | Disconnecting | Later;
+
+/** The states in which firewall or gate hold traffic back or let it into the tunnel. */
+export type HeldState = (Connecting | Connected | Waiting | Blocked | Disconnecting)['kind'];
 
 export const initialState: ConnectionState = { kind: 'off' };
 
+/** The proxy's port: not there, refusing everything, or carrying. */
+export type GateKind = 'none' | 'closed' | 'open';
+
 export type FirewallKind = 'open' | 'blocked' | 'connecting' | 'connected' | 'portal';
 
-/** What holds while a state lasts. */
+/** What holds while a state lasts: firewall and routes where the reach is the device, the gate where it is the proxy. */
 export interface StatePromise {
   readonly firewall: FirewallKind;
+  readonly gate: GateKind;
   readonly routes: 'host' | 'host-or-kept' | 'tunnel' | 'kept' | 'restoring';
   readonly tunnel: 'none' | 'handshake' | 'up' | 'kept' | 'paused' | 'closing';
 }
 
 /** The specification that the transitions are tested against. */
 export const promises: Readonly<Record<StateName, StatePromise>> = {
-  off: { firewall: 'open', routes: 'host', tunnel: 'none' },
-  enrolling: { firewall: 'connecting', routes: 'host', tunnel: 'none' },
-  connecting: { firewall: 'connecting', routes: 'host-or-kept', tunnel: 'handshake' },
-  connected: { firewall: 'connected', routes: 'tunnel', tunnel: 'up' },
-  dns: { firewall: 'open', routes: 'host', tunnel: 'none' },
-  portal: { firewall: 'portal', routes: 'host', tunnel: 'paused' },
-  waiting: { firewall: 'blocked', routes: 'kept', tunnel: 'kept' },
-  blocked: { firewall: 'blocked', routes: 'kept', tunnel: 'none' },
-  disconnecting: { firewall: 'blocked', routes: 'restoring', tunnel: 'closing' },
+  off: { firewall: 'open', gate: 'none', routes: 'host', tunnel: 'none' },
+  enrolling: { firewall: 'connecting', gate: 'closed', routes: 'host', tunnel: 'none' },
+  connecting: { firewall: 'connecting', gate: 'closed', routes: 'host-or-kept', tunnel: 'handshake' },
+  connected: { firewall: 'connected', gate: 'open', routes: 'tunnel', tunnel: 'up' },
+  dns: { firewall: 'open', gate: 'none', routes: 'host', tunnel: 'none' },
+  portal: { firewall: 'portal', gate: 'closed', routes: 'host', tunnel: 'paused' },
+  waiting: { firewall: 'blocked', gate: 'closed', routes: 'kept', tunnel: 'kept' },
+  blocked: { firewall: 'blocked', gate: 'closed', routes: 'kept', tunnel: 'none' },
+  disconnecting: { firewall: 'blocked', gate: 'closed', routes: 'restoring', tunnel: 'closing' },
 };

@@ -1,24 +1,26 @@
 /**
  * The connection's decisions: (state, event, now) → [state, effects], one function per state
  * (house.md 2.8, product.md §4). Pure: nothing is done here. Rules that no change may break: from
- * leaving `off` until the user asks for `off` no effect opens the firewall, and `connected` needs a
- * handshake and a packet back.
+ * leaving `off` until the user asks for `off` no effect opens the firewall or, outside `connected`, the
+ * gate; and `connected` needs a handshake and a packet back.
  */
 
 import { unreachable } from '../../shared/core/base/assert.ts';
 import type { MonoMs } from '../../shared/core/base/time.ts';
-import type { Effect } from './effect.ts';
 import type { ConnectionEvent } from './event.ts';
+import { fromDns } from './from-dns.ts';
 import {
   blockingFailed,
-  connectingFirewall,
   type EffectFailed,
   fail,
   fresh,
+  goalOf,
+  hold,
   leave,
   leaveOff,
   leavingFailed,
-  probeTimer,
+  moveTo,
+  probe,
   type Step,
   startOver,
   stay,
@@ -31,9 +33,11 @@ import type {
   Connecting,
   ConnectionState,
   Disconnecting,
+  Goal,
   Later,
   Off,
   PeerEndpoint,
+  Problem,
   Waiting,
 } from './state.ts';
 
@@ -52,8 +56,9 @@ export function transition(state: ConnectionState, event: ConnectionEvent, now: 
       return fromBlocked(state, event, now);
     case 'disconnecting':
       return fromDisconnecting(state, event, now);
-    case 'enrolling':
     case 'dns':
+      return fromDns(state, event);
+    case 'enrolling':
     case 'portal':
       return fromLater(state, event);
     default:
@@ -65,11 +70,14 @@ function fromOff(state: Off, event: ConnectionEvent, now: MonoMs): Step {
   switch (event.kind) {
     case 'connect':
     case 'reconnect':
-      return leaveOff(event.edge, now);
+      return leaveOff(goalOf(event), now);
     case 'disconnect':
       return [{ kind: 'off' }, [{ kind: 'remember-wish', on: false }]];
     case 'found-closed':
-      return [{ kind: 'blocked', failures: 0, problem: event.problem, unprotected: false }, []];
+      return [
+        { kind: 'blocked', reach: 'device', failures: 0, problem: event.problem, unprotected: false },
+        [],
+      ];
     case 'effect-failed':
       return [{ kind: 'off', problem: event.problem }, []];
     default:
@@ -82,35 +90,43 @@ function fromConnecting(state: Connecting, event: ConnectionEvent, now: MonoMs):
   if (state.phase === 'resolving' && isFromTunnel(event)) return stay(state);
   switch (event.kind) {
     case 'connect':
-      return event.edge === state.edge ? stay(state) : startOver(event.edge, now);
+      return isGoal(state, event) ? stay(state) : moveTo(state, goalOf(event), now);
     case 'reconnect':
-      return startOver(event.edge, now);
+      return moveTo(state, goalOf(event), now);
     case 'disconnect':
-      return leave(state.edge);
+      return leave(state);
     case 'resolved':
       return state.phase === 'resolving' ? prepare(state, event.endpoints, now) : stay(state);
     case 'tunnel-started':
-      return state.phase === 'preparing' ? [state, [{ kind: 'set-routes', edge: state.edge }]] : stay(state);
+      return state.phase === 'preparing' ? started(state, now) : stay(state);
     case 'routes-set':
       return state.phase === 'preparing' ? advance(state, now) : stay(state);
     case 'handshake':
       return learn({ ...state, handshaked: true }, now);
     case 'confirmed':
-      return learn({ ...state, handshaked: true, confirmed: true }, now);
+      return learn(confirmedBy(state, event), now);
     case 'gave-up':
       return gaveUp(state, now);
     case 'roamed':
-      return [{ ...state, endpoints: event.endpoints }, [connectingFirewall(state.edge, event.endpoints)]];
+      return [{ ...state, endpoints: event.endpoints }, [hold('connecting', state, event.endpoints)]];
     case 'tunnel-ended':
-      return fail(state.edge, event.problem, state.failures, now);
+      return fail(state, event.problem, state.failures, now);
     case 'effect-failed':
       return connectingFailed(state, event, now);
     case 'tick':
       return probeAgain(state, now);
+    case 'network-news':
+      return state.phase === 'handshaking' || state.phase === 'proving'
+        ? [state, probe(state.reach, now)]
+        : stay(state);
     case 'expired':
     case 'host-restored':
     case 'found-closed':
       return stay(state);
+    case 'dns-ready':
+      return state.phase === 'naming' ? earn(state, now) : stay(state);
+    case 'dns-changed':
+      return state.phase === 'naming' ? [state, [{ kind: 'set-dns', edge: state.edge }]] : stay(state);
     default:
       return unreachable(event);
   }
@@ -119,32 +135,38 @@ function fromConnecting(state: Connecting, event: ConnectionEvent, now: MonoMs):
 function fromConnected(state: Connected, event: ConnectionEvent, now: MonoMs): Step {
   switch (event.kind) {
     case 'connect':
-      return event.edge === state.edge ? stay(state) : startOver(event.edge, now);
+      return isGoal(state, event) ? stay(state) : moveTo(state, goalOf(event), now);
     case 'reconnect':
-      return startOver(event.edge, now);
+      return moveTo(state, goalOf(event), now);
     case 'disconnect':
-      return leave(state.edge);
+      return leave(state);
     case 'gave-up': {
-      const { edge, endpoints } = state;
+      const { endpoints } = state;
       const lost: Connecting = {
-        ...fresh(edge, now),
+        ...fresh(state, now),
         phase: 'handshaking',
         endpoints,
         trouble: 'handshake-timeout',
       };
-      return [lost, [connectingFirewall(edge, endpoints), { kind: 'send-probe' }, probeTimer(now)]];
+      return [lost, [hold('connecting', state, endpoints), ...probe(state.reach, now)]];
     }
     case 'roamed': {
       const { endpoints } = event;
-      return [
-        { ...state, endpoints },
-        [{ ...connectingFirewall(state.edge, endpoints), policy: 'connected' }],
-      ];
+      return [{ ...state, endpoints }, [hold('connected', state, endpoints)]];
     }
     case 'tunnel-ended':
-      return fail(state.edge, event.problem, 0, now);
+      return fail(state, event.problem, 0, now);
+    case 'network-news':
+      // The session outlives the network: one packet tells the edge where we are now.
+      return [state, [{ kind: 'send-probe', reach: state.reach }]];
     case 'effect-failed':
-      return event.effect === 'set-firewall' ? fail(state.edge, event.problem, 0, now) : stay(state);
+      return connectedFailed(state, event, now);
+    case 'dns-ready': {
+      const { problem: _, ...well } = state;
+      return state.problem === undefined ? stay(state) : [well, []];
+    }
+    case 'dns-changed':
+      return state.reach === 'device' ? [state, [{ kind: 'set-dns', edge: state.edge }]] : stay(state);
     default:
       // A session that expired while nobody sent anything is no loss: the next packet makes a new one.
       return stay(state);
@@ -155,13 +177,15 @@ function fromWaiting(state: Waiting, event: ConnectionEvent, now: MonoMs): Step 
   switch (event.kind) {
     case 'connect':
     case 'reconnect':
-      return startOver(event.edge, now);
+      return moveTo(state, goalOf(event), now);
     case 'disconnect':
-      return leave(state.edge);
+      return leave(state);
     case 'tick':
-      return now < state.retryAt ? notYet(state, state.retryAt) : startOver(state.edge, now, state.failures);
+      return now < state.retryAt ? notYet(state, state.retryAt) : startOver(state, now, state.failures);
+    case 'network-news':
+      return startOver(state, now);
     case 'effect-failed':
-      return fail(state.edge, event.problem, state.failures, now);
+      return fail(state, event.problem, state.failures, now);
     default:
       return stay(state);
   }
@@ -171,13 +195,16 @@ function fromBlocked(state: Blocked, event: ConnectionEvent, now: MonoMs): Step 
   switch (event.kind) {
     case 'connect':
     case 'reconnect':
-      return startOver(event.edge, now);
+      return moveTo(state, goalOf(event), now);
     case 'disconnect':
-      return leave(state.edge);
+      return leave(state);
     case 'tick':
       if (state.edge === undefined || state.retryAt === undefined) return stay(state);
       if (now < state.retryAt) return notYet(state, state.retryAt);
-      return startOver(state.edge, now, state.failures);
+      return startOver({ edge: state.edge, reach: state.reach }, now, state.failures);
+    case 'network-news':
+      if (state.edge === undefined || state.retryAt === undefined) return stay(state);
+      return startOver({ edge: state.edge, reach: state.reach }, now, state.failures);
     case 'effect-failed':
       return blockingFailed(state, event);
     default:
@@ -189,7 +216,7 @@ function fromDisconnecting(state: Disconnecting, event: ConnectionEvent, now: Mo
   switch (event.kind) {
     case 'connect':
     case 'reconnect':
-      return [{ ...state, next: event.edge }, []];
+      return [{ ...state, next: goalOf(event) }, []];
     case 'disconnect': {
       const { next: _, ...rest } = state;
       return [rest, []];
@@ -205,15 +232,29 @@ function fromDisconnecting(state: Disconnecting, event: ConnectionEvent, now: Mo
 }
 
 function fromLater(state: Later, event: ConnectionEvent): Step {
-  return event.kind === 'disconnect' ? leave() : stay(state);
+  return event.kind === 'disconnect' ? leave({ reach: 'device' }) : stay(state);
 }
 
 function prepare(state: Connecting, endpoints: readonly PeerEndpoint[], now: MonoMs): Step {
-  const { edge } = state;
+  const { edge, reach } = state;
   return [
     { ...state, phase: 'preparing', phaseSince: now, endpoints, closed: true },
-    [connectingFirewall(edge, endpoints), { kind: 'start-tunnel', edge, endpoints }],
+    [hold('connecting', state, endpoints), { kind: 'start-tunnel', reach, edge, endpoints }],
   ];
+}
+
+/** The proxy has no routes: its own stack is the tunnel's other side. */
+function started(state: Connecting, now: MonoMs): Step {
+  return state.reach === 'proxy' ? advance(state, now) : [state, [{ kind: 'set-routes', edge: state.edge }]];
+}
+
+function isGoal(state: Goal, goal: Goal): boolean {
+  return state.edge === goal.edge && state.reach === goal.reach;
+}
+
+function confirmedBy(state: Connecting, event: Extract<ConnectionEvent, { kind: 'confirmed' }>): Connecting {
+  const known: Connecting = { ...state, handshaked: true, confirmed: true };
+  return event.proof === undefined ? known : { ...known, proof: event.proof };
 }
 
 /** Timers may ring a little early; without another one nobody would ever try again. */
@@ -243,15 +284,48 @@ function learn(state: Connecting, now: MonoMs): Step {
 
 /** Routes stand: go as far as the facts carry. */
 function advance(state: Connecting, now: MonoMs): Step {
-  const { edge, endpoints } = state;
-  if (state.confirmed) {
-    const firewall: Effect = { ...connectingFirewall(edge, endpoints), policy: 'connected' };
-    return [{ kind: 'connected', edge, endpoints, provenAt: now }, [firewall, { kind: 'clear-timer' }]];
-  }
+  if (state.confirmed) return state.reach === 'device' ? name(state, now) : earn(state, now);
   const phase = state.handshaked ? 'proving' : 'handshaking';
   if (phase === state.phase) return stay(state);
   const { trouble: _, ...untroubled } = state;
-  return [{ ...untroubled, phase, phaseSince: now }, [{ kind: 'send-probe' }, probeTimer(now)]];
+  return [{ ...untroubled, phase, phaseSince: now }, probe(state.reach, now)];
+}
+
+/** The proxy looks its names up by itself; a device asks its system. */
+function name(state: Connecting, now: MonoMs): Step {
+  if (state.phase === 'naming') return stay(state);
+  const { trouble: _, ...untroubled } = state;
+  return [
+    { ...untroubled, phase: 'naming', phaseSince: now },
+    [{ kind: 'clear-timer' }, { kind: 'set-dns', edge: state.edge }],
+  ];
+}
+
+function earn(state: Connecting, now: MonoMs, problem?: Problem): Step {
+  const { reach, edge, endpoints, proof } = state;
+  const connected: Connected = {
+    kind: 'connected',
+    reach,
+    edge,
+    endpoints,
+    provenAt: now,
+    ...(proof === undefined ? {} : { proof }),
+    ...(problem === undefined ? {} : { problem }),
+  };
+  return [connected, [hold('connected', state, endpoints), { kind: 'clear-timer' }]];
+}
+
+/** Without the system's DNS names may fail, which must be said; nothing leaks, since only the tunnel is open. */
+function connectedFailed(state: Connected, event: EffectFailed, now: MonoMs): Step {
+  switch (event.effect) {
+    case 'set-firewall':
+    case 'set-gate':
+      return fail(state, event.problem, 0, now);
+    case 'set-dns':
+      return [{ ...state, problem: event.problem }, []];
+    default:
+      return stay(state);
+  }
 }
 
 /** Nothing came yet: say so where it takes long, and ask again. */
@@ -260,15 +334,16 @@ function probeAgain(state: Connecting, now: MonoMs): Step {
   switch (state.phase) {
     case 'resolving':
     case 'preparing':
+    case 'naming':
       return stay(state);
     case 'handshaking': {
       const late = waitedMs >= handshakeTimeoutMs;
       const next: Connecting = late ? { ...state, trouble: 'handshake-timeout' } : state;
-      return [next, [{ kind: 'send-probe' }, probeTimer(now)]];
+      return [next, probe(state.reach, now)];
     }
     case 'proving': {
       const next: Connecting = waitedMs >= replyTimeoutMs ? { ...state, trouble: 'no-reply' } : state;
-      return [next, [{ kind: 'send-probe' }, probeTimer(now)]];
+      return [next, probe(state.reach, now)];
     }
     default:
       return unreachable(state.phase);
@@ -280,25 +355,23 @@ function gaveUp(state: Connecting, now: MonoMs): Step {
   if (state.phase === 'resolving' || state.phase === 'preparing') return stay(state);
   return [
     { ...state, phase: 'handshaking', phaseSince: now, handshaked: false, trouble: 'handshake-timeout' },
-    [{ kind: 'send-probe' }, probeTimer(now)],
+    probe(state.reach, now),
   ];
 }
 
 function connectingFailed(state: Connecting, event: EffectFailed, now: MonoMs): Step {
-  const { edge, failures } = state;
+  const { reach, edge, failures } = state;
   const { effect, problem } = event;
   if (effect === 'send-probe') return stay(state);
+  if (effect === 'set-dns' && state.phase === 'naming') return earn(state, now, problem);
   if (effect === 'resolve') {
     const next = oneMoreFailure(failures);
     const at = retryAt(now, next);
     return [
-      { kind: 'waiting', edge, retryAt: at, failures: next, problem },
-      [
-        { kind: 'set-firewall', policy: 'blocked', edge, endpoints: [], resolving: false },
-        { kind: 'set-timer', at },
-      ],
+      { kind: 'waiting', reach, edge, retryAt: at, failures: next, problem },
+      [hold('waiting', state), { kind: 'set-timer', at }],
     ];
   }
-  if (!state.closed) return turnBack(problem);
-  return fail(edge, problem, failures, now);
+  if (!state.closed) return turnBack(reach, problem);
+  return fail(state, problem, failures, now);
 }

@@ -3,6 +3,7 @@
  * connection.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type {
   ConnectRequest,
   EdgeEntry,
@@ -13,33 +14,44 @@ import type {
   SettingsPatch,
 } from '../../shared/core/control/api.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import type {
+  EnrolledDevice,
+  EnrollRequest,
+  EnrollResult,
+  RegistrationView,
+} from '../../shared/core/control/enroll-api.ts';
 import { type Mode, modes, parseMode, type Status } from '../../shared/core/control/status.ts';
 import { formatHostPort } from '../../shared/core/uapi/values.ts';
 import type { Clock } from '../../shared/node/clock.ts';
 import type { Handlers } from '../../shared/node/control/socket-server.ts';
+import { type ConnectionState, noEdge, reachOf } from '../connection/state.ts';
 import type { Driver } from '../driver/driver.ts';
-import type { TunnelPort } from '../driver/ports.ts';
+import { tunnelOf } from '../driver/effects.ts';
+import type { DnsPort, ProxyPort, TunnelPort } from '../driver/ports.ts';
+import type { EnrollmentDesk } from '../enroll/enrollment-desk.ts';
+import type { DnsDesk } from '../host/private-dns.ts';
 import type { EdgeStore, StoredEdge } from '../settings/edges.ts';
 import { ignoredParts } from '../settings/edges.ts';
-import { listSettings } from '../settings/schema.ts';
+import { listSettings, proxyAccessOf, type Settings, settingNames } from '../settings/schema.ts';
 import type { SettingsStore } from '../settings/store.ts';
 import type { LogRing } from './log-ring.ts';
 import { edgeIn, snapshot } from './snapshot.ts';
 
 export interface MethodsOptions {
   readonly driver: Driver;
+  /** Of the whole device. */
   readonly tunnel: TunnelPort;
+  readonly proxy: ProxyPort;
+  readonly dns: DnsPort & DnsDesk;
   readonly settings: SettingsStore;
   readonly edges: EdgeStore;
+  readonly enrollment: EnrollmentDesk;
   readonly logs: LogRing;
   readonly clock: Clock;
   readonly version: string;
-  /** Throws where this machine cannot carry a whole-device mode. */
-  readonly checkMachine: () => void;
+  /** Throws where this machine cannot carry that mode. */
+  readonly checkMachine: (mode: Mode) => void;
 }
-
-/** The modes that this version carries out. */
-export const availableModes: readonly Mode[] = ['tunnel', 'tunnel_only'];
 
 export class Methods {
   readonly #options: MethodsOptions;
@@ -57,18 +69,29 @@ export class Methods {
       disconnect: () => this.#disconnect(),
       edges: () => this.#listEdges(),
       importEdge: (body) => this.#import(body),
+      enroll: (body) => this.#enroll(body),
+      registration: ({ edge }) => this.#registration(edge),
+      rotateKeys: ({ edge }) => this.#rotateKeys(edge),
+      deleteRegistration: ({ edge }) => this.#deleteRegistration(edge),
       useEdge: ({ name }) => this.#useEdge(name),
       removeEdge: ({ name }) => this.#removeEdge(name),
       modes: () => this.#listModes(),
-      settings: () => listSettings(this.#options.settings.current),
+      settings: () => this.#listSettings(),
       changeSettings: (patch) => this.#changeSettings(patch),
+      dns: () => this.#options.dns.report(),
+      testName: (body) => this.#options.dns.test(body),
+      proxyLogin: () => proxyAccessOf(this.#options.settings.current).credentials ?? {},
       logs: ({ after }) => this.#options.logs.read(after),
     };
   }
 
   async status(): Promise<Status> {
-    const { driver, tunnel, settings, version } = this.#options;
-    const device = await tunnel.status().catch(() => undefined); // Ending at this moment: no counters.
+    const { driver, proxy, dns, settings, version } = this.#options;
+    const reach = 'reach' in driver.state ? driver.state.reach : 'device';
+    // Ending at this moment: no counters.
+    const device = await tunnelOf(reach, this.#options)
+      .status()
+      .catch(() => undefined);
     const { state } = driver;
     const since = new Date(driver.since).toISOString();
     return snapshot({
@@ -76,9 +99,11 @@ export class Methods {
       mode: settings.current.mode,
       since,
       verifiedAt: state.kind === 'connected' ? since : undefined,
-      edge: this.#edgeFor(edgeIn(state)),
+      edge: reachOf(settings.current.mode) === 'dns' ? undefined : this.#edgeFor(edgeIn(state)),
       device,
       interfaceName: settings.current['tunnel.interface'],
+      proxy: proxy.place,
+      dns: dns.view,
       version,
     });
   }
@@ -86,10 +111,11 @@ export class Methods {
   #connect(body: ConnectRequest, kind: 'connect' | 'reconnect'): Promise<Status> {
     const { driver, settings, edges, checkMachine } = this.#options;
     const { mode } = settings.current;
-    refuseUnavailable(mode);
-    const edge = edges.profile(body.edge ?? this.#selected().name).name;
-    checkMachine();
-    driver.send({ kind, edge });
+    const reach = reachOf(mode);
+    // Private names need no edge.
+    const edge = reach === 'dns' ? noEdge : edges.profile(body.edge ?? this.#selected().name).name;
+    checkMachine(mode);
+    driver.send({ kind, edge, reach });
     return this.status();
   }
 
@@ -117,6 +143,43 @@ export class Methods {
     return { edge: entryOf(edge, true), replaced, ignored: ignoredParts(edge.config) };
   }
 
+  async #enroll({ link, name }: EnrollRequest): Promise<EnrollResult> {
+    const { edge, device } = await this.#options.enrollment.enroll(link, name);
+    // The newest is used, whatever was chosen before.
+    this.#options.settings.change({ edge: null });
+    return { edge: entryOf(edge, true), device: enrolledDevice(device) };
+  }
+
+  async #registration(edge: string | undefined): Promise<RegistrationView> {
+    const { registration, device, ...found } = await this.#options.enrollment.show(this.#edgeMeant(edge));
+    const { enrolledAt } = registration;
+    return { ...found, api: formatHostPort(registration), enrolledAt, device: enrolledDevice(device) };
+  }
+
+  async #rotateKeys(wanted: string | undefined): Promise<EdgeEntry> {
+    const { driver, enrollment, settings } = this.#options;
+    const edge = this.#edgeMeant(wanted);
+    const stored = await enrollment.rotateKeys(edge);
+    const isUsed = edgeIn(driver.state) === edge;
+    if (isUsed) driver.send({ kind: 'reconnect', edge, reach: reachOf(settings.current.mode) });
+    return entryOf(stored, this.#selectedOr(this.#options.edges.list())?.name === edge);
+  }
+
+  async #deleteRegistration(wanted: string | undefined): Promise<readonly EdgeEntry[]> {
+    const { driver, enrollment, settings } = this.#options;
+    const edge = this.#edgeMeant(wanted);
+    if (edgeIn(driver.state) === edge) {
+      throw new CulvertError('edge-in-use', { text: `The edge '${edge}' is in use now.` });
+    }
+    await enrollment.remove(edge);
+    if (settings.current.edge === edge) settings.change({ edge: null });
+    return this.#listEdges();
+  }
+
+  #edgeMeant(edge: string | undefined): string {
+    return edge ?? edgeOf(this.#options.driver.state) ?? this.#selected().name;
+  }
+
   #useEdge(name: string): readonly EdgeEntry[] {
     const { edges, settings } = this.#options;
     if (name !== 'auto') edges.profile(name);
@@ -130,31 +193,64 @@ export class Methods {
       throw new CulvertError('edge-in-use', { text: `The edge '${name}' is in use now.` });
     }
     edges.remove(name);
+    this.#options.enrollment.forget(name);
     if (settings.current.edge === name) settings.change({ edge: null });
     return this.#listEdges();
   }
 
   #listModes(): ModeList {
-    const available = (mode: Mode): boolean => availableModes.includes(mode);
+    const { checkMachine } = this.#options;
+    const available = (mode: Mode): boolean => {
+      try {
+        checkMachine(mode);
+        return true;
+      } catch {
+        return false; // Choosing it says why.
+      }
+    };
     return {
       mode: this.#options.settings.current.mode,
       modes: modes.map((mode) => ({ mode, available: available(mode) })),
     };
   }
 
+  #listSettings(): readonly SettingEntry[] {
+    const { current, defaults } = this.#options.settings;
+    return listSettings(current, defaults);
+  }
+
   #changeSettings(patch: SettingsPatch): readonly SettingEntry[] {
-    const { driver, settings, edges } = this.#options;
-    const { edge, mode } = patch;
-    const wanted = typeof mode === 'string' ? parseMode(mode) : undefined;
-    if (wanted !== undefined) refuseUnavailable(wanted);
-    if ('tunnel.interface' in patch && driver.state.kind !== 'off') {
+    const { driver, settings, edges, checkMachine } = this.#options;
+    const before = settings.current;
+    const { edge } = patch;
+    const mode = wantedMode(patch, settings.defaults);
+    const isOn = driver.state.kind !== 'off';
+    // A mode that cannot work here must not take the place of one that works now.
+    if (mode !== undefined && isOn && mode !== before.mode) checkMachine(mode);
+    if ('tunnel.interface' in patch && isOn) {
       throw new CulvertError('bad-setting', {
         text: 'The interface cannot be renamed while protection is on.',
         remedy: 'First: culvert disconnect',
       });
     }
     if (typeof edge === 'string' && edge !== 'auto') edges.profile(edge);
-    return listSettings(settings.change(patch));
+    this.#follow(before, settings.change(patch));
+    return this.#listSettings();
+  }
+
+  /** What a change means for a connection that is on: another reach or another port is a new tunnel. */
+  #follow(before: Settings, now: Settings): void {
+    const { driver } = this.#options;
+    const { state } = driver;
+    if (!('reach' in state)) return;
+    const reach = reachOf(now.mode);
+    const isOther = reachOf(before.mode) !== reach;
+    const edge =
+      reach === 'dns' ? noEdge : (edgeOf(state) ?? this.#selectedOr(this.#options.edges.list())?.name);
+    const moves = reach === 'proxy' && !isDeepStrictEqual(proxyAccessOf(before), proxyAccessOf(now));
+    if (isOther && edge === undefined) driver.send({ kind: 'disconnect' });
+    else if (edge !== undefined && (isOther || moves)) driver.send({ kind: 'reconnect', edge, reach });
+    else if (isDnsChange(before, now)) driver.send({ kind: 'dns-changed' });
   }
 
   /** The edge that `connect` takes. */
@@ -175,12 +271,27 @@ export class Methods {
   }
 }
 
-function refuseUnavailable(mode: Mode): void {
-  if (availableModes.includes(mode)) return;
-  throw new CulvertError('unsupported-mode', {
-    text: `The mode ${mode} is not available yet.`,
-    remedy: `Choose another one: culvert mode ${availableModes.join(' | culvert mode ')}`,
-  });
+/** The mode that a patch asks for; undefined where it asks for none, or for one that does not exist. */
+function wantedMode(patch: SettingsPatch, defaults: Settings): Mode | undefined {
+  const { mode } = patch;
+  if (mode === null) return defaults.mode;
+  return typeof mode === 'string' ? parseMode(mode) : undefined;
+}
+
+/** The edge that a state with a reach is about, or on its way to. */
+function edgeOf(state: ConnectionState): string | undefined {
+  const edge = state.kind === 'disconnecting' ? state.next?.edge : edgeIn(state);
+  return edge === noEdge ? undefined : edge;
+}
+
+function isDnsChange(before: Settings, now: Settings): boolean {
+  if (before.mode !== now.mode) return true;
+  return settingNames.some((name) => name.startsWith('dns.') && before[name] !== now[name]);
+}
+
+function enrolledDevice(device: EnrolledDevice): EnrolledDevice {
+  const { id, name, publicKey, addresses, enabled, path } = device;
+  return { id, name, publicKey, addresses, enabled, path };
 }
 
 function entryOf(edge: StoredEdge, selected: boolean): EdgeEntry {

@@ -5,11 +5,17 @@
 
 import { formatEndpoint } from '../../shared/core/base/ip.ts';
 import { type HealthItem, healthItem } from '../../shared/core/control/health.ts';
-import type { EdgeStatus, Mode, Status, TrafficStatus } from '../../shared/core/control/status.ts';
+import type {
+  EdgeStatus,
+  Mode,
+  ProxyStatus,
+  Status,
+  TrafficStatus,
+} from '../../shared/core/control/status.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
 import type { ConnectionState, PeerEndpoint, Problem } from '../connection/state.ts';
 import { allowedIpsOf, withoutLength } from '../driver/effects.ts';
-import type { EdgeProfile } from '../driver/ports.ts';
+import type { DnsView, EdgeProfile } from '../driver/ports.ts';
 import { scopeOf } from '../host/firewall/policy.ts';
 
 export interface SnapshotParts {
@@ -23,6 +29,9 @@ export interface SnapshotParts {
   readonly edge: EdgeProfile | undefined;
   readonly device: DeviceStatus | undefined;
   readonly interfaceName: string;
+  /** While the proxy's port is bound. */
+  readonly proxy: ProxyStatus | undefined;
+  readonly dns: DnsView;
   readonly version: string;
 }
 
@@ -34,10 +43,12 @@ export function snapshot(parts: SnapshotParts): Status {
     since: parts.since,
     ...(edge === undefined ? {} : { edge: edgeStatus(edge, device, endpointsIn(state)) }),
     ...(state.kind === 'connected' && parts.verifiedAt !== undefined
-      ? { verified: { at: parts.verifiedAt, ...handshake(device) } }
+      ? { verified: { at: parts.verifiedAt, ...state.proof, ...handshake(device) } }
       : {}),
-    ...(device === undefined ? {} : { interface: parts.interfaceName, dataplane: device.dataplane }),
+    ...(device === undefined ? {} : { ...interfaceOf(parts), dataplane: device.dataplane }),
     addresses: (edge?.config.interface.addresses ?? []).map(withoutLength),
+    ...(parts.dns.status === undefined ? {} : { dns: parts.dns.status }),
+    ...(parts.proxy === undefined ? {} : { proxy: parts.proxy }),
     traffic: traffic(device),
     health: healthOf(parts),
     version: parts.version,
@@ -66,6 +77,11 @@ function edgeStatus(
   };
 }
 
+/** The proxy has no interface: its other side is a stack of our own. */
+function interfaceOf({ state, interfaceName }: SnapshotParts): { readonly interface?: string } {
+  return 'reach' in state && state.reach === 'proxy' ? {} : { interface: interfaceName };
+}
+
 /** How long the last handshake took that we began. */
 function handshake(device: DeviceStatus | undefined): { readonly handshakeMs?: number } {
   const times = (device?.peers ?? []).flatMap((peer) => peer.handshakeMs ?? []);
@@ -88,10 +104,11 @@ function healthOf(parts: SnapshotParts): readonly HealthItem[] {
   if ('problem' in state && state.problem !== undefined) items.push(problemItem(state.problem));
   if (state.kind === 'connecting' && state.trouble !== undefined) items.push(healthItem(state.trouble));
   if (edge !== undefined && state.kind !== 'off') {
-    if (scopeOf(allowedIpsOf(edge)) !== 'everything') items.push(healthItem('split-tunnel'));
-    if (mode === 'tunnel') items.push(healthItem('dns-not-managed'));
+    if (scopeOf(allowedIpsOf(edge)) !== 'everything') {
+      items.push(healthItem(mode === 'proxy' ? 'split-proxy' : 'split-tunnel'));
+    }
   }
-  return items;
+  return [...items, ...parts.dns.health];
 }
 
 function problemItem(problem: Problem): HealthItem {

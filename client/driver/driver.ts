@@ -105,6 +105,13 @@ export class Driver {
     await this.idle();
     const { ports, log } = this.#options;
     const { kind } = this.#state;
+    // The port goes with us: whoever still asks it is refused by the system.
+    await ports.proxy.close();
+    // Nobody answers after us. What fails is in the journal.
+    await ports.dns.stop().catch((error: unknown) => {
+      log.error('the DNS of this system could not be given back', { text: problemOf(error).text });
+    });
+    if ('reach' in this.#state && this.#state.reach !== 'device') return;
     if (kind === 'off' || kind === 'disconnecting') {
       if (kind === 'disconnecting') await ports.tunnel.stop();
       return;

@@ -6,10 +6,12 @@ import { unreachable } from '../../shared/core/base/assert.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { Effect } from '../connection/effect.ts';
 import type { Fact } from '../connection/event.ts';
-import type { Problem } from '../connection/state.ts';
+import { gateReasons } from '../connection/gate.ts';
+import type { HeldState, Problem, Reach } from '../connection/state.ts';
 import { type FirewallPolicy, scopeOf } from '../host/firewall/policy.ts';
 import { defaultMtu, planRoutes, tunnelMark } from '../host/routes/plan.ts';
-import type { DriverPorts, EdgeProfile } from './ports.ts';
+import type { Gate } from '../proxy/context.ts';
+import type { DnsPlan, DriverPorts, EdgeProfile, TunnelPlan, TunnelPort } from './ports.ts';
 
 /** Effects that wait for something; the driver does the others itself. */
 export type OuterEffect = Exclude<Effect, { kind: 'cancel-pending' | 'set-timer' | 'clear-timer' }>;
@@ -36,31 +38,65 @@ export async function perform(effect: OuterEffect, context: EffectContext): Prom
       const endpoints = await ports.resolver.resolve(ports.edges.profile(effect.edge), signal);
       return { kind: 'resolved', endpoints };
     }
-    case 'start-tunnel': {
+    case 'set-gate':
+      await ports.proxy.setGate(gateFor(effect.state));
+      return undefined;
+    case 'open-port': {
       const edge = ports.edges.profile(effect.edge);
-      const { interfaceName } = ports.settings();
-      const mtu = mtuFor(edge, ports);
-      await ports.tunnel.start(
-        { edge, endpoints: effect.endpoints, interfaceName, mtu, mark: tunnelMark },
-        onFact,
-      );
+      await ports.proxy.openPort({ edge, mtu: mtuFor(edge, ports), access: ports.settings().proxy });
+      return undefined;
+    }
+    case 'start-tunnel': {
+      await tunnelOf(effect.reach, ports).start(tunnelPlan(effect, ports), onFact);
       return { kind: 'tunnel-started' };
     }
+    case 'release-dns':
+      await ports.dns.stop();
+      return undefined;
+    case 'set-dns':
+      await ports.dns.start(dnsPlan(effect.edge, ports));
+      return { kind: 'dns-ready' };
     case 'set-routes':
       await ports.routes.apply(routesFor(ports.edges.profile(effect.edge), ports));
       return { kind: 'routes-set' };
     case 'send-probe':
-      await ports.tunnel.probe();
+      await tunnelOf(effect.reach, ports).probe();
       return undefined;
     case 'stop-tunnel':
-      await ports.tunnel.stop();
+      await tunnelOf(effect.reach, ports).stop();
       return undefined;
     case 'restore-host':
+      await ports.proxy.close();
+      // What of it fails is in the journal, and tried again by the next line.
+      await ports.dns.stop().catch(() => undefined);
       await ports.host.restore();
       return { kind: 'host-restored' };
     default:
       return unreachable(effect);
   }
+}
+
+function dnsPlan(edgeName: string | undefined, ports: DriverPorts): DnsPlan {
+  const { mode, interfaceName } = ports.settings();
+  if (edgeName === undefined) return { mode };
+  return { mode, tunnel: { interfaceName, edge: ports.edges.profile(edgeName) } };
+}
+
+/** Who carries the packets. */
+export function tunnelOf(reach: Reach, ports: Pick<DriverPorts, 'tunnel' | 'proxy'>): TunnelPort {
+  return reach === 'proxy' ? ports.proxy : ports.tunnel;
+}
+
+function gateFor(state: HeldState): Gate {
+  return state === 'connected' ? { kind: 'open' } : { kind: 'closed', reason: gateReasons[state] };
+}
+
+function tunnelPlan(effect: Extract<Effect, { kind: 'start-tunnel' }>, ports: DriverPorts): TunnelPlan {
+  const edge = ports.edges.profile(effect.edge);
+  const { interfaceName } = ports.settings();
+  // Only the firewall of the device asks for a mark, and setting one takes privileges.
+  const mark = effect.reach === 'device' ? tunnelMark : 0;
+  return { edge, endpoints: effect.endpoints, interfaceName, mtu: mtuFor(edge, ports), mark };
 }
 
 /** An error as data. */

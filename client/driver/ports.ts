@@ -3,12 +3,16 @@
  * tests give others.
  */
 
+import type { HealthItem } from '../../shared/core/control/health.ts';
+import type { DnsStatus, Mode, ProxyStatus } from '../../shared/core/control/status.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
 import type { WgConfig } from '../../shared/core/uapi/wg-config.ts';
 import type { Fact } from '../connection/event.ts';
 import type { PeerEndpoint } from '../connection/state.ts';
 import type { FirewallPolicy } from '../host/firewall/policy.ts';
 import type { RoutesPlan } from '../host/routes/plan.ts';
+import type { Credentials } from '../proxy/access.ts';
+import type { Gate } from '../proxy/context.ts';
 
 /** An edge that was imported from a wg-quick file. Holds secrets: never logged, never sent. */
 export interface EdgeProfile {
@@ -34,6 +38,57 @@ export interface TunnelPort {
   probe(): Promise<void>;
   /** Undefined while there is no tunnel. */
   status(): Promise<DeviceStatus | undefined>;
+}
+
+/** The proxy's port, and the tunnel behind it. Where the one ends by itself, so does the other: nothing is left open. */
+export interface ProxyPort extends TunnelPort {
+  /**
+   * Binds the port, closed; nothing happens where it is bound for the same plan. Rejects with
+   * 'port-in-use' and the like, with nothing left behind.
+   */
+  openPort(plan: ProxyPlan): Promise<void>;
+  /** Where no port is bound, nothing happens: there is nothing to open. Closing never fails. */
+  setGate(gate: Gate): Promise<void>;
+  /** Ends port and tunnel. Idempotent. */
+  close(): Promise<void>;
+  /** Undefined while the port is not bound. */
+  readonly place: ProxyStatus | undefined;
+}
+
+export interface ProxyPlan {
+  readonly edge: EdgeProfile;
+  /** Largest packet inside the tunnel. */
+  readonly mtu: number;
+  readonly access: ProxyAccess;
+}
+
+/** How programs may use the proxy. */
+export interface ProxyAccess {
+  /** 0: any free one. */
+  readonly port: number;
+  readonly credentials?: Credentials;
+}
+
+export interface DnsPlan {
+  readonly mode: Mode;
+  /** Absent in modes without a tunnel. */
+  readonly tunnel?: { readonly interfaceName: string; readonly edge: EdgeProfile };
+}
+
+/** Private DNS, and the system told to use it. */
+export interface DnsPort {
+  /** Does what the mode says; repeated, what changed. Rejects with CulvertError. */
+  start(plan: DnsPlan): Promise<void>;
+  /** Gives the system's DNS back, also what an earlier run left, and stops answering. Idempotent. */
+  stop(): Promise<void>;
+  /** What the user reads about it. */
+  readonly view: DnsView;
+}
+
+export interface DnsView {
+  /** Absent while we answer nothing. */
+  readonly status?: DnsStatus;
+  readonly health: readonly HealthItem[];
 }
 
 export interface FirewallPort {
@@ -68,13 +123,18 @@ export interface EdgePort {
 
 /** Of the settings, what the connection needs. */
 export interface TunnelSettings {
+  readonly mode: Mode;
   readonly interfaceName: string;
   /** 0: the file's, or the default. */
   readonly mtu: number;
+  readonly proxy: ProxyAccess;
 }
 
 export interface DriverPorts {
+  /** Of the whole device. */
   readonly tunnel: TunnelPort;
+  readonly proxy: ProxyPort;
+  readonly dns: DnsPort;
   readonly firewall: FirewallPort;
   readonly routes: RoutesPort;
   readonly host: HostPort;

@@ -14,24 +14,38 @@ export interface ResumeOptions {
 }
 
 export async function resume(left: Leftovers, options: ResumeOptions): Promise<void> {
-  const { driver, host, log } = options;
+  const { driver, log } = options;
   const resumption = whatToResume(left);
   if (resumption !== 'nothing') log.info('an earlier daemon left something behind', { answer: resumption });
   switch (resumption) {
     case 'connect':
-      if (left.wishedEdge !== undefined) driver.send({ kind: 'connect', edge: left.wishedEdge });
+      connect(left, driver);
       return;
     case 'restore':
-      try {
-        await host.restore();
-      } catch (error) {
-        driver.send({ kind: 'found-closed', problem: problemOf(error) });
-      }
+      await restore(options);
+      return;
+    case 'restore-and-connect':
+      if (await restore(options)) connect(left, driver);
       return;
     case 'stay-closed':
       driver.send({ kind: 'found-closed', problem: problemOf(new CulvertError('left-closed')) });
       return;
     default:
       return;
+  }
+}
+
+function connect({ wishedEdge, reach }: Leftovers, driver: Driver): void {
+  if (wishedEdge !== undefined) driver.send({ kind: 'connect', edge: wishedEdge, reach });
+}
+
+/** True where everything is undone. */
+async function restore({ host, driver }: ResumeOptions): Promise<boolean> {
+  try {
+    await host.restore();
+    return true;
+  } catch (error) {
+    driver.send({ kind: 'found-closed', problem: problemOf(error) });
+    return false;
   }
 }

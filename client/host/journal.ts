@@ -15,13 +15,26 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import { type DesktopStore, desktopStores } from './desktop-proxy/plan.ts';
+import { isFileState } from './dns/host-files.ts';
+import type { DnsChange } from './dns/system-dns.ts';
 
 export type HostChange =
+  | DnsChange
   | { readonly kind: 'nft-table'; readonly family: string; readonly table: string }
   /** `words` as after `ip rule add`. */
   | { readonly kind: 'ip-rule'; readonly family: 4 | 6; readonly words: readonly string[] }
   /** `path` below /proc/sys. */
-  | { readonly kind: 'sysctl'; readonly path: string; readonly before: string; readonly after: string };
+  | { readonly kind: 'sysctl'; readonly path: string; readonly before: string; readonly after: string }
+  /** A value of the user's desktop (desktop-proxy/plan.ts); `before` null: nothing was set. */
+  | {
+      readonly kind: 'desktop-value';
+      readonly store: DesktopStore;
+      readonly place: string;
+      readonly key: string;
+      readonly before: string | null;
+      readonly after: string;
+    };
 
 /** Which running kernel and which network namespace an entry is about: elsewhere it means nothing. */
 export interface HostPlace {
@@ -49,14 +62,14 @@ export class Journal {
     this.path = path;
     this.#place = place;
     const all = readEntries(path);
-    this.#entries = all.filter((entry) => entry.boot === place.boot);
+    this.#entries = all.filter((entry) => entry.boot === place.boot || isLasting(entry.change));
     this.#isStale = this.#entries.length < all.length;
   }
 
   /** Changes of this boot and namespace that are not undone, newest first. */
   pending(): readonly HostChange[] {
     return this.#entries
-      .filter((entry) => entry.netns === this.#place.netns)
+      .filter((entry) => this.#isHere(entry))
       .map((entry) => entry.change)
       .toReversed();
   }
@@ -79,16 +92,32 @@ export class Journal {
     this.#entries = entries;
   }
 
+  /** Like `record`, but in the place of an entry about the same thing, in one step. */
+  amend(change: HostChange): void {
+    const key = keyOf(change);
+    const at = this.#entries.findIndex((entry) => this.#isHere(entry) && keyOf(entry.change) === key);
+    if (at < 0) {
+      this.record(change);
+      return;
+    }
+    const entries = this.#entries.with(at, { ...this.#place, change });
+    this.#rewrite(entries);
+    this.#entries = entries;
+  }
+
   /** Writes down that `change` is undone. */
   forget(change: HostChange): void {
     const key = keyOf(change);
-    const kept = this.#entries.filter(
-      (entry) => entry.netns !== this.#place.netns || keyOf(entry.change) !== key,
-    );
+    const kept = this.#entries.filter((entry) => !this.#isHere(entry) || keyOf(entry.change) !== key);
     if (kept.length === this.#entries.length) return;
     if (kept.length === 0) rmSync(this.path, { force: true });
     else this.#rewrite(kept);
     this.#entries = kept;
+  }
+
+  /** Files do not belong to a network namespace, and outlive the kernel that they were written under. */
+  #isHere(entry: Entry): boolean {
+    return isLasting(entry.change) || entry.netns === this.#place.netns;
   }
 
   #rewrite(entries: readonly Entry[]): void {
@@ -99,10 +128,20 @@ export class Journal {
   }
 }
 
+function isLasting(change: HostChange): boolean {
+  return change.kind === 'resolv-conf' || change.kind === 'resolvconf';
+}
+
 function keyOf(change: HostChange): string {
   switch (change.kind) {
     case 'sysctl':
       return `sysctl ${change.path}`;
+    case 'desktop-value':
+      return `desktop ${change.store} ${change.place} ${change.key}`;
+    case 'resolv-conf':
+      return `file ${change.path}`;
+    case 'resolvconf':
+      return `resolvconf ${change.record}`;
     case 'nft-table':
       return `nft ${change.family} ${change.table}`;
     default:
@@ -165,8 +204,20 @@ function isChange(value: unknown): value is HostChange {
         Array.isArray(one['words']) &&
         one['words'].every(isText)
       );
+    case 'resolv-conf':
+      return isText(one['path']) && isFileState(one['before']) && isText(one['written']);
+    case 'resolvconf':
+      return isText(one['record']);
     case 'sysctl':
       return isText(one['path']) && isText(one['before']) && isText(one['after']);
+    case 'desktop-value':
+      return (
+        desktopStores.some((store) => store === one['store']) &&
+        isText(one['place']) &&
+        isText(one['key']) &&
+        (one['before'] === null || isText(one['before'])) &&
+        isText(one['after'])
+      );
     default:
       return false;
   }

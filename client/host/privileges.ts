@@ -6,16 +6,22 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import { type Mode, wholeDeviceModes } from '../../shared/core/control/status.ts';
 
 /** Bit of CAP_NET_ADMIN in the masks of /proc/self/status. */
 const netAdminBit = 12n;
+
+/** Throws what keeps this machine from carrying that mode. The proxy needs nothing of it. */
+export function checkMode(mode: Mode): void {
+  if (wholeDeviceModes.includes(mode)) checkWholeDevice();
+}
 
 /** Throws the first thing that is missing: 'not-root', 'no-tun' or 'tool-missing'. */
 export function checkWholeDevice(): void {
   if (!hasNetAdmin()) {
     throw new CulvertError('not-root', {
       text: 'Protecting the whole device needs root or CAP_NET_ADMIN, and this daemon has neither.',
-      remedy: 'Start the daemon as root: sudo culvert daemon',
+      remedy: 'Start the daemon as root: sudo culvert daemon; or protect single programs: culvert mode proxy',
     });
   }
   if (!existsSync('/dev/net/tun')) throw new CulvertError('no-tun');

@@ -7,6 +7,10 @@ import { rmSync } from 'node:fs';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { Run } from '../../shared/node/run.ts';
 import type { HostPort } from '../driver/ports.ts';
+import { desktopPlace, type Undone, undoDesktopValue } from './desktop-proxy/apply.ts';
+import { type HostFiles, systemFiles } from './dns/host-files.ts';
+import { undoOurs } from './dns/plain-file.ts';
+import { removeResolvconf } from './dns/resolvconf.ts';
 import { tableFamily, tableName } from './firewall/policy.ts';
 import { type HostChange, type HostPlace, Journal } from './journal.ts';
 import { planRoutes } from './routes/plan.ts';
@@ -15,6 +19,8 @@ import type { SysctlFiles } from './sysctl.ts';
 export interface RestoreTools {
   readonly run: Run;
   readonly sysctl: SysctlFiles;
+  /** Default: the system's. */
+  readonly files?: HostFiles;
 }
 
 export class HostRestorer implements HostPort {
@@ -38,9 +44,9 @@ export async function undoAll(journal: Journal, tools: RestoreTools): Promise<re
   const failures: string[] = [];
   for (const change of journal.pending()) {
     try {
-      await undo(change, tools);
+      const outcome = await undo(change, tools);
       journal.forget(change);
-      undone.push(sentence(change));
+      undone.push(outcome === 'foreign' ? foreignSentence(change) : sentence(change));
     } catch (error) {
       failures.push(error instanceof Error ? error.message : String(error));
     }
@@ -52,6 +58,21 @@ export async function undoAll(journal: Journal, tools: RestoreTools): Promise<re
     });
   }
   return undone;
+}
+
+/** Undoes what is pending of DNS alone. Throws the first failure, after having tried everything. */
+export async function undoDns(journal: Journal, tools: RestoreTools): Promise<void> {
+  let problem: Error | undefined;
+  for (const change of journal.pending()) {
+    if (change.kind !== 'resolv-conf' && change.kind !== 'resolvconf') continue;
+    try {
+      await undo(change, tools);
+      journal.forget(change);
+    } catch (error) {
+      problem ??= error instanceof Error ? error : new Error(String(error));
+    }
+  }
+  if (problem !== undefined) throw problem;
 }
 
 /** The journal that is there; where it cannot be read, one that lists all that we ever do. */
@@ -81,22 +102,30 @@ function everythingWeDo(): readonly HostChange[] {
   ];
 }
 
-async function undo(change: HostChange, tools: RestoreTools): Promise<void> {
+async function undo(change: HostChange, tools: RestoreTools): Promise<Undone | undefined> {
   switch (change.kind) {
     case 'nft-table': {
       const table = `table ${change.family} ${change.table}`;
       await tools.run('nft', ['-f', '-'], { stdin: `add ${table}\ndelete ${table}\n` });
-      return;
+      return undefined;
     }
     case 'ip-rule':
       await deleteRule(change.family, change.words, tools.run);
-      return;
+      return undefined;
+    case 'desktop-value':
+      return undoDesktopValue(change, tools.run);
+    case 'resolv-conf':
+      return undoOurs(change, tools.files ?? systemFiles) ? undefined : 'foreign';
+    case 'resolvconf':
+      await removeResolvconf(tools.run);
+      return undefined;
     default: {
       // Somebody else changed it since: theirs stays.
-      if (tools.sysctl.read(change.path) !== change.after) return;
+      if (tools.sysctl.read(change.path) !== change.after) return undefined;
       if (!tools.sysctl.write(change.path, change.before)) {
         throw new CulvertError('restore-incomplete', { text: `/proc/sys/${change.path} cannot be written.` });
       }
+      return undefined;
     }
   }
 }
@@ -118,7 +147,23 @@ function sentence(change: HostChange): string {
       return `firewall: removed table ${change.family} ${change.table}`;
     case 'ip-rule':
       return `routing: removed IPv${change.family} rule ${change.words.join(' ')}`;
+    case 'resolv-conf':
+      return `DNS: put ${change.path} back as it was`;
+    case 'resolvconf':
+      return `DNS: removed the record ${change.record} of resolvconf`;
+    case 'desktop-value':
+      return `desktop: set ${desktopPlace(change)} back to ${change.before ?? 'its default'}`;
     default:
       return `kernel: set ${change.path} back to ${change.before}`;
   }
+}
+
+function foreignSentence(change: HostChange): string {
+  const what =
+    change.kind === 'desktop-value'
+      ? desktopPlace(change)
+      : change.kind === 'resolv-conf'
+        ? change.path
+        : change.kind;
+  return `left alone, because somebody else changed it since: ${what}`;
 }

@@ -6,15 +6,12 @@
 import { createSocket } from 'node:dgram';
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
-import type { TunnelEvent } from '../../shared/core/tunnel/events.ts';
-import { toDeviceChange } from '../../shared/core/uapi/device-change.ts';
-import { formatHostPort } from '../../shared/core/uapi/values.ts';
 import type { TunnelBackend } from '../../shared/node/dataplane/messages.ts';
 import type { UapiServer, UapiServerOptions } from '../../shared/node/uapi/uapi-socket.ts';
 import type { Fact } from '../connection/event.ts';
-import type { PeerEndpoint } from '../connection/state.ts';
 import type { TunnelPlan, TunnelPort } from '../driver/ports.ts';
 import { type ProbeTarget, probeTarget } from '../driver/probe-target.ts';
+import { announce, deviceChangeFor, endedProblem } from './tunnel-facts.ts';
 
 export interface HostTunnelOptions {
   readonly startThread: (interfaceName: string, mtu: number) => Promise<TunnelBackend>;
@@ -40,22 +37,20 @@ export class HostTunnel implements TunnelPort {
   async start(plan: TunnelPlan, onFact: (fact: Fact) => void): Promise<void> {
     await this.stop();
     const backend = await this.#options.startThread(plan.interfaceName, plan.mtu);
-    const unsubscribe = backend.onEvent((event) => this.#announce(event, onFact));
+    const { log } = this.#options;
+    const unsubscribe = backend.onEvent((event) => announce(event, { backend, onFact, log }));
     try {
       // The mark comes first: not one datagram may leave without it.
       await backend.configure({ fwmark: plan.mark, peers: [] });
-      const change = toDeviceChange(plan.edge.config, endpointsByName(plan));
-      await backend.configure({ listenPort: 0, ...change, fwmark: plan.mark });
+      await backend.configure(deviceChangeFor(plan));
     } catch (error) {
       unsubscribe();
       await backend.stop();
       throw error;
     }
     backend.onEnd((why, detail) => {
-      this.#options.log.error('the tunnel ended by itself', { why, detail });
-      const text = why === 'gone' ? 'The network interface of the tunnel is gone.' : 'The tunnel met a bug.';
-      const remedy = 'culvert starts it again; see: culvert logs';
-      onFact({ kind: 'tunnel-ended', problem: { code: 'tunnel-ended', text, remedy } });
+      log.error('the tunnel ended by itself', { why, detail });
+      onFact({ kind: 'tunnel-ended', problem: endedProblem(why) });
     });
     this.#open = { backend, plan, unsubscribe, uapi: await this.#serve(backend, onFact) };
   }
@@ -98,40 +93,6 @@ export class HostTunnel implements TunnelPort {
       return undefined;
     }
   }
-
-  #announce(event: TunnelEvent, onFact: (fact: Fact) => void): void {
-    switch (event.kind) {
-      case 'established':
-        onFact({ kind: 'handshake' });
-        return;
-      case 'roamed':
-        this.#endpoints().then(
-          (endpoints) => onFact({ kind: 'roamed', endpoints }),
-          (error: unknown) => this.#options.log.debug('no status after roaming', { text: String(error) }),
-        );
-        return;
-      default:
-        onFact({ kind: event.kind });
-    }
-  }
-
-  async #endpoints(): Promise<readonly PeerEndpoint[]> {
-    const status = await this.status();
-    return (status?.peers ?? []).flatMap((peer, i) =>
-      peer.endpoint === undefined ? [] : [{ peer: i, ...peer.endpoint }],
-    );
-  }
-}
-
-/** What toDeviceChange looks up: the endpoint as the file writes it → where it is. */
-function endpointsByName(plan: TunnelPlan): ReadonlyMap<string, { address: string; port: number }> {
-  const { peers } = plan.edge.config;
-  return new Map(
-    plan.endpoints.flatMap(({ peer, address, port }) => {
-      const written = peers[peer]?.endpoint;
-      return written === undefined ? [] : [[formatHostPort(written), { address, port }]];
-    }),
-  );
 }
 
 function sendDatagram(target: ProbeTarget): Promise<void> {

@@ -1,6 +1,7 @@
 /** Every bound and deadline of the proxy in one place. Only numbers. */
 
 import { minuteMs, secondMs } from '../../shared/core/base/time.ts';
+import type { NetLimits } from '../../shared/core/netstack/limits.ts';
 
 export interface ProxyLimits {
   /** Client connections of all protocols together. The next one is closed unheard. */
@@ -45,3 +46,10 @@ export const maxHttpHeadBytes: number = 32 * 1024;
 export const maxUdpQueueBytes: number = 1024 * 1024;
 /** Connections that the system may hold for us before we accept them. */
 export const listenBacklog = 1024;
+
+/** Of the stack below the proxy: a connection inside the tunnel for each of the proxy's, and room for their ends. */
+export const proxyNetLimits: Partial<NetLimits> = {
+  connections: defaultLimits.maxConnections,
+  timeWait: defaultLimits.maxConnections,
+  udpFlows: 16_384,
+};

@@ -47,16 +47,24 @@ export class EdgeStore implements EdgePort {
   }
 
   profile(name: string): StoredEdge {
+    const { addedAt, conf } = this.#file(name);
+    return { name, addedAt, config: parseEdgeConfig(conf) };
+  }
+
+  /** The file as it was added. Holds a private key. */
+  conf(name: string): string {
+    return this.#file(name).conf;
+  }
+
+  #file(name: string): EdgeFile {
     const text = isEdgeName(name) ? this.#read(name) : undefined;
     if (text === undefined)
       throw new CulvertError('unknown-edge', { text: `There is no edge named '${name}'.` });
-    let file: EdgeFile;
     try {
-      file = JSON.parse(text) as EdgeFile;
+      return JSON.parse(text) as EdgeFile;
     } catch (cause) {
       throw new CulvertError('bad-config', { text: `The file of edge '${name}' is damaged.`, cause });
     }
-    return { name, addedAt: file.addedAt, config: parseEdgeConfig(file.conf) };
   }
 
   /** Adds or replaces. Throws 'bad-config' with every fault of the file. */
@@ -120,7 +128,7 @@ export function ignoredParts(config: WgConfig): readonly string[] {
     ...(fwmark === undefined || fwmark === 0 ? [] : ['FwMark is ignored: culvert uses a mark of its own.']),
     ...(saveConfig === true ? ['SaveConfig is ignored: culvert never writes into your file.'] : []),
     ...(dns.length + searchDomains.length > 0
-      ? ['DNS is not set on this system yet: it keeps the servers it has.']
+      ? ['DNS is used in mode proxy only: this system keeps the servers it has.']
       : []),
   ];
 }

@@ -10,6 +10,16 @@ export function edgesPath(stateDir: string): string {
   return join(stateDir, 'edges');
 }
 
+/** How the APIs of edges are reached that this machine is enrolled with. */
+export function registrationsPath(stateDir: string): string {
+  return join(stateDir, 'registrations');
+}
+
+/** A key whose edge has not answered yet. */
+export function pendingKeyPath(stateDir: string): string {
+  return join(stateDir, 'pending-key.json');
+}
+
 export function wishPath(stateDir: string): string {
   return join(stateDir, 'wish.json');
 }
@@ -20,4 +30,9 @@ export function journalPath(stateDir: string): string {
 
 export function logPath(stateDir: string): string {
   return join(stateDir, 'daemon.log');
+}
+
+/** What was changed in the user's desktop; apart from the rest, because it outlives the daemon and the boot. */
+export function desktopJournalPath(stateDir: string): string {
+  return join(stateDir, 'desktop-journal.jsonl');
 }

@@ -7,8 +7,10 @@ import type { SettingEntry, SettingsPatch, SettingValue } from '../../shared/cor
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { type Mode, parseMode } from '../../shared/core/control/status.ts';
 import { type BackendChoice, backendChoices } from '../../shared/core/tunnel/config.ts';
+import type { ProxyAccess } from '../driver/ports.ts';
+import { type DnsSettings, defaultDnsSettings, dnsRules } from './dns-settings.ts';
 
-export interface Settings {
+export interface Settings extends DnsSettings {
   readonly mode: Mode;
   /** Name of an edge, or 'auto': the newest. */
   readonly edge: string;
@@ -19,23 +21,44 @@ export interface Settings {
   readonly 'tunnel.mtu': number;
   /** What carries the packets. */
   readonly 'tunnel.backend': BackendChoice;
+  /** Of the local proxy on 127.0.0.1; 0: any free one. */
+  readonly 'proxy.port': number;
+  /** With a password: what programs must say to use the proxy. Empty: none is asked for. */
+  readonly 'proxy.username': string;
+  readonly 'proxy.password': string;
   readonly 'log.level': 'debug' | 'info' | 'warn' | 'error';
 }
 
 export type SettingName = keyof Settings;
 
 export const defaultSettings: Settings = {
-  mode: 'tunnel',
+  ...defaultDnsSettings,
+  mode: 'tunnel+doh',
   edge: 'auto',
   autoConnect: true,
   'tunnel.interface': 'culvert0',
   'tunnel.mtu': 0,
   'tunnel.backend': 'userspace',
+  'proxy.port': 40_000,
+  'proxy.username': '',
+  'proxy.password': '',
   'log.level': 'info',
 };
 
+/** Without CAP_NET_ADMIN no whole-device mode can work, so the proxy is the default. */
+export function defaultsFor(machine: { readonly mayChangeNetwork: boolean }): Settings {
+  return machine.mayChangeNetwork ? defaultSettings : { ...defaultSettings, mode: 'proxy' };
+}
+
+/** Settings whose values are never shown, logged or taken from a command line. */
+export const secretSettings: ReadonlySet<string> = new Set<SettingName>(['proxy.password']);
+/** Shown instead of a secret that is set. */
+const shownSecret = '(set)';
+
 const least = 576;
 const most = 65_535;
+/** RFC 1929 §2: one byte says how long each is. */
+const longestCredential = 255;
 
 /** For each setting what it is, and the value that was meant, or undefined where it does not fit. */
 const rules: {
@@ -57,6 +80,16 @@ const rules: {
     'userspace, kernel, or auto, which takes the kernel where it knows WireGuard',
     (value) => backendChoices.find((choice) => choice === value),
   ],
+  'proxy.port': ['port of the local proxy; 0 takes a free one', (value) => asNumber(value, isPort)],
+  'proxy.username': [
+    'name that programs must give to use the proxy, with a password; see: culvert proxy password',
+    (value) => (typeof value === 'string' && isUsername(value) ? value : undefined),
+  ],
+  'proxy.password': [
+    'password for it, 1 to 255 bytes; never printed',
+    (value) => (typeof value === 'string' && utf8Length(value) <= longestCredential ? value : undefined),
+  ],
+  ...dnsRules,
   'log.level': [
     'debug, info, warn or error; names and addresses appear at debug only',
     (value) => (['debug', 'info', 'warn', 'error'] as const).find((level) => level === value),
@@ -66,16 +99,20 @@ const rules: {
 export const settingNames: readonly SettingName[] = Object.keys(rules) as SettingName[];
 
 /** The settings after a change. Throws 'unknown-setting' or 'bad-setting' and then nothing holds. */
-export function changeSettings(settings: Settings, patch: SettingsPatch): Settings {
+export function changeSettings(
+  settings: Settings,
+  patch: SettingsPatch,
+  defaults: Settings = defaultSettings,
+): Settings {
   let changed = settings;
   for (const [name, value] of Object.entries(patch)) {
     if (!isSettingName(name)) {
       throw new CulvertError('unknown-setting', { text: `There is no setting named '${name}'.` });
     }
-    const wanted = value === null ? defaultSettings[name] : rules[name][1](value);
+    const wanted = value === null ? defaults[name] : rules[name][1](value);
     if (wanted === undefined) {
       throw new CulvertError('bad-setting', {
-        text: `'${String(value)}' does not fit the setting ${name}: ${rules[name][0]}.`,
+        text: `${secretSettings.has(name) ? 'That' : `'${String(value)}'`} does not fit the setting ${name}: ${rules[name][0]}.`,
       });
     }
     changed = { ...changed, [name]: wanted };
@@ -83,17 +120,27 @@ export function changeSettings(settings: Settings, patch: SettingsPatch): Settin
   return changed;
 }
 
-export function listSettings(settings: Settings): readonly SettingEntry[] {
+/** Secrets only say whether they are set. */
+export function listSettings(
+  settings: Settings,
+  defaults: Settings = defaultSettings,
+): readonly SettingEntry[] {
   return settingNames.map((name) => ({
     name,
-    value: settings[name],
-    default: defaultSettings[name],
+    value: secretSettings.has(name) && settings[name] !== '' ? shownSecret : settings[name],
+    default: defaults[name],
     text: rules[name][0],
   }));
 }
 
 export function isSettingName(name: string): name is SettingName {
   return Object.hasOwn(rules, name);
+}
+
+/** How programs may use the proxy: freely, or with name and password where both are set. */
+export function proxyAccessOf(settings: Settings): ProxyAccess {
+  const { 'proxy.port': port, 'proxy.username': username, 'proxy.password': password } = settings;
+  return username === '' || password === '' ? { port } : { port, credentials: { username, password } };
 }
 
 /** 1 to 32 characters that are safe as part of a file name; 'auto' is no name. */
@@ -103,6 +150,19 @@ export function isEdgeName(name: string): boolean {
 
 function isEdgeChoice(value: SettingValue): value is string {
   return typeof value === 'string' && (value === 'auto' || isEdgeName(value));
+}
+
+function isPort(value: number): boolean {
+  return value >= 0 && value <= most;
+}
+
+/** RFC 7617 §2: a colon would end it. Control characters are never meant. */
+function isUsername(text: string): boolean {
+  return utf8Length(text) <= longestCredential && !/[:\p{Cc}]/u.test(text);
+}
+
+function utf8Length(text: string): number {
+  return Buffer.byteLength(text, 'utf8');
 }
 
 function asBoolean(value: SettingValue): boolean | undefined {

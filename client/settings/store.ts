@@ -13,13 +13,16 @@ import { changeSettings, defaultSettings, isSettingName, type Settings, settingN
 const fileVersion = 1;
 
 export class SettingsStore {
+  /** What holds where nobody has chosen. */
+  readonly defaults: Settings;
   readonly #path: string;
   #settings: Settings;
 
   /** Throws 'settings-unreadable' where the file makes no sense. */
-  constructor(path: string) {
+  constructor(path: string, defaults: Settings = defaultSettings) {
     this.#path = path;
-    this.#settings = readSettings(path);
+    this.defaults = defaults;
+    this.#settings = readSettings(path, defaults);
   }
 
   get current(): Settings {
@@ -28,8 +31,8 @@ export class SettingsStore {
 
   /** As a whole or not at all. */
   change(patch: SettingsPatch): Settings {
-    const changed = changeSettings(this.#settings, patch);
-    const kept = settingNames.filter((name) => changed[name] !== defaultSettings[name]);
+    const changed = changeSettings(this.#settings, patch, this.defaults);
+    const kept = settingNames.filter((name) => changed[name] !== this.defaults[name]);
     const values = Object.fromEntries(kept.map((name) => [name, changed[name]]));
     writeAtomic(this.#path, `${JSON.stringify({ version: fileVersion, values }, undefined, 2)}\n`);
     this.#settings = changed;
@@ -37,12 +40,12 @@ export class SettingsStore {
   }
 }
 
-function readSettings(path: string): Settings {
+function readSettings(path: string, defaults: Settings): Settings {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return defaultSettings;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return defaults;
     throw unreadable(path, cause);
   }
   try {
@@ -50,7 +53,7 @@ function readSettings(path: string): Settings {
     if (version !== fileVersion || typeof values !== 'object' || values === null) throw unreadable(path);
     // What a newer or older culvert wrote and this one does not know is left alone.
     const known = Object.entries(values).filter(([name]) => isSettingName(name));
-    return changeSettings(defaultSettings, Object.fromEntries(known) as SettingsPatch);
+    return changeSettings(defaults, Object.fromEntries(known) as SettingsPatch, defaults);
   } catch (cause) {
     throw unreadable(path, cause);
   }

@@ -1,6 +1,6 @@
 /**
  * The web server at the far end of the demonstration, a process of its own in its own network. Tells each
- * visitor from which address they come; sends and takes bytes for the measurement. Started by stage.ts.
+ * visitor from which address they come; sends and takes bytes for the measurement. Started by whole-device-stage.ts.
  */
 
 import { createServer, type ServerResponse } from 'node:http';

@@ -1,4 +1,7 @@
-/** What the demonstration looks like: lines, the picture, the proof. Pure: numbers in, text out. */
+/**
+ * What the demonstrations look like: lines, the picture of three boxes, facts in two columns, numbers as people
+ * read them. Pure: numbers in, text out. No line is longer than 80 columns.
+ */
 
 import { stripVTControlCharacters, styleText } from 'node:util';
 
@@ -6,50 +9,39 @@ export interface Look {
   readonly colour: boolean;
 }
 
-/** Everything that the demonstration found out. */
-export interface Findings {
-  readonly clientAddress: string;
-  readonly webAddress: string;
-  /** From where the web server saw the visitor come. */
-  readonly seenV4: string;
-  readonly seenV6: string;
-  readonly path: string;
-  readonly connectMs: number;
-  /** From the first handshake message to its answer; undefined where the edge began. */
-  readonly handshakeMs: number | undefined;
-  readonly roundTripMs: number;
-  readonly downBps: number;
-  readonly upBps: number;
+type Style = Parameters<typeof styleText>[0];
+
+/** A picture: three boxes in a row, with an arrow between each two. */
+export interface Picture {
+  readonly boxWidth: number;
+  readonly gapWidth: number;
+  readonly boxes: readonly { readonly title: string; readonly name: string }[];
+  /** What the arrows are; the drawn one is the encrypted one. */
+  readonly gaps: readonly { readonly isEncrypted: boolean; readonly words: string }[];
+  /** Lines under one of the gaps. */
+  readonly under: { readonly gap: 0 | 1; readonly lines: readonly string[] };
+}
+
+/** What two ends counted of the same traffic. */
+export interface TwoCounts {
   readonly sentBytes: number;
   readonly receivedBytes: number;
-  /** The same traffic as the edge counted it. */
+  /** As the edge counted it. */
   readonly edgeReceivedBytes: number;
   readonly edgeSentBytes: number;
 }
 
-type Style = Parameters<typeof styleText>[0];
+export type Fact = readonly [name: string, text: string];
 
+const lineWidth = 80;
 const stepWidth = 60;
-const boxWidth = 14;
-const gapWidth = 13;
+const factWidth = 13;
 const margin = '  ';
 /** Share by which two counts of the same traffic may differ: packets are under way while we read. */
 const countTolerance = 0.01;
 
-function paint(look: Look, style: Style, text: string): string {
+export function paint(look: Look, style: Style, text: string): string {
   return look.colour ? styleText(style, text, { validateStream: false }) : text;
-}
-
-export function headline(look: Look): string {
-  return [
-    '',
-    paint(look, 'bold', 'culvert: a private way out that belongs to you'),
-    '',
-    'Three small computers are built inside this one: yours, an edge, and a web',
-    'server far away. Yours can reach the edge and nothing else. Watch it get out.',
-    '',
-    '',
-  ].join('\n');
 }
 
 /** '  ✓ what was done          12 ms'. */
@@ -61,79 +53,90 @@ export function failedLine(look: Look, text: string): string {
   return `  ${paint(look, 'red', '✗')} ${text}\n`;
 }
 
-export function picture(look: Look, found: Findings): string {
-  const bold = (text: string): string => paint(look, 'bold', text);
-  const dim = (text: string): string => paint(look, 'dim', text);
+export function draw(look: Look, picture: Picture): string {
+  const { boxWidth, gapWidth, boxes, gaps, under } = picture;
   const edge = (left: string, right: string): string => `${left}${'─'.repeat(boxWidth)}${right}`;
-  const gap = ' '.repeat(gapWidth);
-  const tunnel = paint(look, 'green', `${'═'.repeat(gapWidth - 1)}▶`);
-  const plain = dim(`${'─'.repeat(gapWidth - 1)}▶`);
-  const titles = [bold('you'), bold('your edge'), bold('a web server')];
-  const names = [found.clientAddress, found.seenV4, found.webAddress];
+  const arrows = gaps.map(({ isEncrypted }) =>
+    isEncrypted
+      ? paint(look, 'green', `${'═'.repeat(gapWidth - 1)}▶`)
+      : paint(look, 'dim', `${'─'.repeat(gapWidth - 1)}▶`),
+  );
+  const words = gaps.map((gap) => paint(look, 'dim', centre(gap.words, gapWidth)));
+  const spaces = gaps.map(() => ' '.repeat(gapWidth));
+  const row = (cells: readonly string[], between: readonly string[]): string =>
+    cells.map((cell, i) => `${cell}${between[i] ?? ''}`).join('');
+  const indent = (boxWidth + 2) * (under.gap + 1) + gapWidth * under.gap;
   const rows = [
-    titles.map((title) => centre(title, boxWidth + 2)).join(gap),
-    [0, 1, 2].map(() => edge('┌', '┐')).join(gap),
-    `${boxed(names[0])}${tunnel}${boxed(names[1])}${plain}${boxed(names[2])}`,
-    `${edge('└', '┘')}${dim(centre('encrypted', gapWidth))}${edge('└', '┘')}${dim(centre('as usual', gapWidth))}${edge('└', '┘')}`,
-    `${centre('', boxWidth + 2)}${centre(`↓ ${rateText(found.downBps)}`, gapWidth)}`,
-    `${centre('', boxWidth + 2)}${centre(`↑ ${rateText(found.upBps)}`, gapWidth)}`,
+    row(
+      boxes.map(({ title }) => centre(paint(look, 'bold', title), boxWidth + 2)),
+      spaces,
+    ),
+    row(
+      boxes.map(() => edge('┌', '┐')),
+      spaces,
+    ),
+    row(
+      boxes.map(({ name }) => `│${centre(name, boxWidth)}│`),
+      arrows,
+    ),
+    row(
+      boxes.map(() => edge('└', '┘')),
+      words,
+    ),
+    ...under.lines.map((line) => `${' '.repeat(indent)}${centre(line, gapWidth)}`),
   ];
-  return `\n${rows.map((row) => `${margin}${row}`.trimEnd()).join('\n')}\n`;
+  return `\n${rows.map((line) => `${margin}${line}`.trimEnd()).join('\n')}\n`;
 }
 
-export function proof(look: Look, found: Findings): string {
-  const agree = countsAgree(found);
-  const rows: (readonly [string, string])[] = [
-    ['before', 'no page loaded: there was no other way out'],
-    ['after', `the web server saw ${found.seenV4} and ${found.seenV6},`],
-    ['', 'which are the addresses of your edge, not yours'],
-    [
-      'connecting',
-      `${durationText(found.connectMs)}, keys agreed and proven by an answer through the tunnel`,
-    ],
-    ...(found.handshakeMs === undefined
-      ? []
-      : ([
-          ['handshake', `${found.handshakeMs.toFixed(1)} ms from the first message to its answer`],
-        ] as const)),
-    ['a round trip', `${found.roundTripMs.toFixed(1)} ms from you to the web server and back`],
-    ['speed', `${rateText(found.downBps)} down, ${rateText(found.upBps)} up, on this machine alone`],
-    ['path', `${found.path}: the edge's own way to the Internet`],
-    ['you counted', `${bytesText(found.sentBytes)} sent, ${bytesText(found.receivedBytes)} received`],
-    [
-      'edge counted',
-      `${bytesText(found.edgeReceivedBytes)} from you, ${bytesText(found.edgeSentBytes)} to you${agree ? ': the same' : ''}`,
-    ],
-  ];
-  const lines = rows.map(([name, text]) => `  ${paint(look, 'dim', name.padEnd(13))} ${text}`);
+export function drawFacts(look: Look, facts: readonly Fact[]): string {
+  const lines = facts.map(([name, text]) => `${margin}${paint(look, 'dim', name.padEnd(factWidth))} ${text}`);
   return `\n${lines.join('\n')}\n`;
 }
 
+/** The two lines in which both ends say what they counted. */
+export function countFacts(counts: TwoCounts): readonly Fact[] {
+  const agree = countsAgree(counts) ? ': the same' : '';
+  return [
+    ['you counted', `${bytesText(counts.sentBytes)} sent, ${bytesText(counts.receivedBytes)} received`],
+    [
+      'edge counted',
+      `${bytesText(counts.edgeReceivedBytes)} from you, ${bytesText(counts.edgeSentBytes)} to you${agree}`,
+    ],
+  ];
+}
+
 /** True where both ends counted the same traffic. */
-export function countsAgree(found: Findings): boolean {
+export function countsAgree(counts: TwoCounts): boolean {
   const near = (a: number, b: number): boolean => Math.abs(a - b) <= countTolerance * Math.max(a, b);
-  return near(found.sentBytes, found.edgeReceivedBytes) && near(found.receivedBytes, found.edgeSentBytes);
+  return near(counts.sentBytes, counts.edgeReceivedBytes) && near(counts.receivedBytes, counts.edgeSentBytes);
 }
 
 export interface Moment {
   readonly heading: string;
+  readonly isConnected: boolean;
   readonly receivedBytes: number;
   readonly sentBytes: number;
   readonly seconds: number;
 }
 
-/** The one line that is drawn again every second. */
+/** The one line that is drawn again every second. What has no room is left out. */
 export function liveLine(look: Look, moment: Moment): string {
-  const traffic = `↓ ${bytesText(moment.receivedBytes)}  ↑ ${bytesText(moment.sentBytes)}`;
-  const dot = paint(look, 'green', '●');
-  return `  ${dot} ${moment.heading}  ${paint(look, 'dim', `${clockText(moment.seconds)}  ${traffic}  Ctrl-C ends it`)}`;
+  const { heading, isConnected, receivedBytes, sentBytes, seconds } = moment;
+  const parts = [
+    clockText(seconds),
+    `↓ ${bytesText(receivedBytes)}  ↑ ${bytesText(sentBytes)}`,
+    'Ctrl-C ends it',
+  ];
+  let room = lineWidth - margin.length - heading.length - 4;
+  const shown = parts.filter((part) => {
+    room -= part.length + 2;
+    return room >= 0;
+  });
+  const dot = paint(look, isConnected ? 'green' : 'yellow', '●');
+  return `${margin}${dot} ${heading}  ${paint(look, 'dim', shown.join('  '))}`;
 }
 
-export function tryIt(look: Look, namespace: string, url: string): string {
-  const command = paint(look, 'bold', `sudo ip netns exec ${namespace} curl ${url}`);
-  return `\n  Try it from another terminal:\n    ${command}\n\n`;
-}
-
+/** Whatever happened, nothing stays; and what to do next. */
 export function farewell(look: Look): string {
   return [
     '',
@@ -171,10 +174,6 @@ export function bytesText(bytes: number): string {
 function clockText(seconds: number): string {
   const minutes = Math.floor(seconds / 60);
   return `${String(minutes).padStart(2, '0')}:${String(seconds % 60).padStart(2, '0')}`;
-}
-
-function boxed(text = ''): string {
-  return `│${centre(text, boxWidth)}│`;
 }
 
 /** Colours take no room. */

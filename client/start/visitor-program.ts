@@ -1,6 +1,6 @@
 /**
  * The visitor of the demonstration: a process in the client's network that opens pages as any program
- * would, knowing nothing of culvert. Prints one JSON object. Started by stage.ts.
+ * would, knowing nothing of culvert. Prints one JSON object. Started by whole-device-stage.ts.
  * Usage: visitor-program.ts get URL | visitor-program.ts measure URL MILLISECONDS
  */
 

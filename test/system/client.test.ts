@@ -208,6 +208,7 @@ describeWith(needs, 'the client daemon', () => {
     await vi.waitFor(() => expect(ask(outside)).toBe('::ffff:192.0.2.2'), { timeout: 10_000 });
     daemon = startDaemon();
     succeed(culvert('settings', 'set', 'tunnel.interface', clientInterface));
+    succeed(culvert('mode', 'tunnel'));
     succeed(culvert('import', writeConf('home')));
     untouched = hostState();
   });
@@ -237,6 +238,7 @@ describeWith(needs, 'the client daemon', () => {
     const status = statusNow();
     const wg = succeed(inClient('wg', 'show', clientInterface, 'allowed-ips'));
     const link = succeed(inClient('ip', '-o', 'link', 'show', clientInterface));
+    const names = succeed(inClient('cat', '/etc/resolv.conf'));
     succeed(culvert('disconnect'));
 
     expect(connected).toMatchObject({
@@ -247,7 +249,9 @@ describeWith(needs, 'the client daemon', () => {
     });
     expect(seen).toEqual(['::ffff:10.9.0.2', '::ffff:10.9.0.2', 'fd09::2']);
     expect(status['traffic'].rxBytes).toBeGreaterThan(500);
-    expect(status['health'].map((item: { code: string }) => item.code)).toEqual(['dns-not-managed']);
+    expect(status['health']).toEqual([]);
+    expect(names).toContain('nameserver 10.9.0.1');
+    expect(succeed(inClient('cat', '/etc/resolv.conf'))).toContain(`nameserver ${outside}`);
     expect(wg).toContain('0.0.0.0/0 ::/0');
     expect(link).toContain('mtu 1420');
     expect(ask(outside)).toBe('::ffff:192.0.2.2');

@@ -60,6 +60,8 @@ export async function untilConnected(
   let last: Status | undefined;
   for await (const status of client.events(signal)) {
     if (status.state === 'connected') return status;
+    // Private names alone: done once they are answered.
+    if (status.state === 'dns' && status.dns !== undefined) return status;
     // Of itself neither of the two becomes `connected` soon.
     if (status.state === 'off' || status.state === 'blocked') throw failureOf(status);
     if (status.state !== last?.state && process.stderr.isTTY) context.note(wordsFor(status).heading);

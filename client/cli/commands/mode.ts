@@ -12,7 +12,7 @@ export function addMode(program: Command, context: CliContext): void {
   const command = program
     .command('mode')
     .argument('[mode]', 'the mode to use from now on')
-    .description('show or choose the mode: tunnel or tunnel_only')
+    .description('show or choose the mode: tunnel+doh, tunnel+dot, tunnel, tunnel_only, doh, dot or proxy')
     .action(async (wanted: string | undefined, flags: SharedFlags) => {
       const mode = wanted === undefined ? undefined : parseMode(wanted);
       if (wanted !== undefined && mode === undefined) {

@@ -5,6 +5,7 @@ import { defaultStateDir } from '../../../shared/node/control/places.ts';
 import { ControlClient } from '../../../shared/node/control/socket-client.ts';
 import { run } from '../../../shared/node/run.ts';
 import { livingDaemon } from '../../control/daemon-mark.ts';
+import { desktopJournalForRestore } from '../../host/desktop-proxy/desktop-proxy.ts';
 import { hostPlace } from '../../host/place.ts';
 import { openForRestore, undoAll } from '../../host/restore.ts';
 import { systemSysctl } from '../../host/sysctl.ts';
@@ -29,7 +30,14 @@ export function addRestore(program: Command, context: CliContext): void {
       const journal = openForRestore(journalPath(stateDir), hostPlace());
       // First the wish: a daemon that starts now must not close what we open.
       new WishFile(wishPath(stateDir)).remember(undefined);
-      const undone = await undoAll(journal, { run, sysctl: systemSysctl });
+      const tools = { run, sysctl: systemSysctl };
+      const desktop = desktopJournalForRestore(stateDir);
+      const undone = [...(await undoAll(journal, tools)), ...(await undoAll(desktop.journal, tools))];
+      if (desktop.isLost) {
+        context.note(
+          "What was changed in this desktop's proxy settings cannot be read any more: look there.",
+        );
+      }
       if (flags.json === true) context.print(JSON.stringify({ disconnected, undone }));
       else context.print(sentences(disconnected, undone));
     });

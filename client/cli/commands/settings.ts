@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import type { SettingEntry } from '../../../shared/core/control/api.ts';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
+import { secretSettings } from '../../settings/schema.ts';
 import type { CliContext, SharedFlags } from '../context.ts';
 import { findDaemon } from '../daemon-link.ts';
 import { withSharedFlags } from '../flags.ts';
@@ -32,6 +33,7 @@ export function addSettings(program: Command, context: CliContext): void {
     .argument('<value>')
     .description('change one setting')
     .action(async (name: string, value: string, flags: SharedFlags) => {
+      refuseSecret(name);
       const client = await findDaemon(context, flags);
       printOne(await client.call('changeSettings', { [name]: value }), name, { context, flags });
     });
@@ -47,6 +49,15 @@ export function addSettings(program: Command, context: CliContext): void {
       else context.print(flags.json === true ? JSON.stringify(all) : renderSettings(all));
     });
   for (const command of [list, get, set, reset]) withSharedFlags(command);
+}
+
+/** Arguments can be read by every user of the machine. */
+function refuseSecret(name: string): void {
+  if (!secretSettings.has(name)) return;
+  throw new CulvertError('bad-usage', {
+    text: `${name} is a secret and not taken from the command line.`,
+    remedy: 'Use: culvert proxy password --username NAME --password-file FILE',
+  });
 }
 
 interface Output {

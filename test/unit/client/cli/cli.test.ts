@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
+import { hasNetAdmin } from '../../../../client/host/privileges.ts';
 
 const entry = fileURLToPath(new URL('../../../../client/main.ts', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'culvert-cli-'));
@@ -31,6 +32,7 @@ describe('culvert', () => {
       'import',
       'edge',
       'mode',
+      'proxy',
       'settings',
       'restore',
     ]) {
@@ -129,7 +131,12 @@ describe('a daemon', () => {
       const imported = culvert('import', conf, '--socket', control);
       const edges = culvert('edge', 'list', '--json', '--socket', control);
       const status = culvert('status', '--json', '--socket', control);
-      const refused = culvert('mode', 'proxy', '--json', '--socket', control);
+      const refused = culvert('mode', 'nonsense', '--json', '--socket', control);
+      const proxyMode = culvert('mode', 'proxy', '--socket', control);
+      const proxy = culvert('proxy', 'status', '--socket', control);
+      const port = culvert('proxy', 'port', '99999', '--json', '--socket', control);
+      const secret = culvert('settings', 'set', 'proxy.password', 'hidden', '--socket', control);
+      const nameless = culvert('proxy', 'password', '--socket', control);
       const mode = culvert('mode', 'tunnel_only', '--socket', control);
       const unknown = culvert('edge', 'use', 'nowhere', '--socket', control);
 
@@ -143,10 +150,15 @@ describe('a daemon', () => {
       ]);
       expect(JSON.parse(status.out)).toMatchObject({
         state: 'off',
-        mode: 'tunnel',
+        mode: hasNetAdmin() ? 'tunnel+doh' : 'proxy',
         edge: { name: 'my-edge' },
       });
-      expect(JSON.parse(refused.err)).toMatchObject({ code: 'unsupported-mode' });
+      expect(JSON.parse(refused.err)).toMatchObject({ code: 'unknown-mode' });
+      expect(proxyMode.out).toContain('* proxy');
+      expect(proxy.out).toContain('The proxy is off. Turn it on: culvert connect');
+      expect(JSON.parse(port.err)).toMatchObject({ code: 'bad-setting' });
+      expect([secret.code, nameless.code]).toEqual([2, 2]);
+      expect(secret.err).toContain('culvert proxy password');
       expect(mode.out).toContain('* tunnel_only');
       expect(unknown.err).toContain('[unknown-edge]');
     } finally {

@@ -8,8 +8,10 @@ import {
   type Connecting,
   type ConnectionState,
   initialState,
+  noEdge,
   type Problem,
   promises,
+  type Reach,
 } from '../../../../client/connection/state.ts';
 import { transition } from '../../../../client/connection/transition.ts';
 import { monoMs } from '../../../../shared/core/base/time.ts';
@@ -21,6 +23,7 @@ const endpoints = [{ peer: 0, address: '192.0.2.1', port: 51820 }];
 
 const connecting: Connecting = {
   kind: 'connecting',
+  reach: 'device',
   edge: 'home',
   phase: 'resolving',
   phaseSince: now,
@@ -45,27 +48,41 @@ const states = {
   },
   'connecting, handshaking': { ...connecting, phase: 'handshaking', endpoints },
   'connecting, proving': { ...connecting, phase: 'proving', endpoints, handshaked: true },
-  connected: { kind: 'connected', edge: 'home', endpoints, provenAt: now },
-  waiting: { kind: 'waiting', edge: 'home', retryAt: now, failures: 1, problem: passing },
+  'connecting, naming': {
+    ...connecting,
+    phase: 'naming',
+    endpoints,
+    handshaked: true,
+    confirmed: true,
+  },
+  connected: { kind: 'connected', reach: 'device', edge: 'home', endpoints, provenAt: now },
+  waiting: { kind: 'waiting', reach: 'device', edge: 'home', retryAt: now, failures: 1, problem: passing },
   'blocked, trying again': {
     kind: 'blocked',
+    reach: 'device',
     edge: 'home',
     retryAt: now,
     failures: 1,
     problem: passing,
     unprotected: false,
   },
-  'blocked for good': { kind: 'blocked', failures: 0, problem: lasting, unprotected: false },
-  disconnecting: { kind: 'disconnecting' },
-  'disconnecting, then connect': { kind: 'disconnecting', next: 'home' },
+  'blocked for good': { kind: 'blocked', reach: 'device', failures: 0, problem: lasting, unprotected: false },
+  disconnecting: { kind: 'disconnecting', reach: 'device' },
+  'disconnecting, then connect': {
+    kind: 'disconnecting',
+    reach: 'device',
+    next: { edge: 'home', reach: 'device' },
+  },
+  'dns, starting': { kind: 'dns', reach: 'dns', ready: false },
+  dns: { kind: 'dns', reach: 'dns', ready: true },
   portal: { kind: 'portal' },
 } as const satisfies Record<string, ConnectionState>;
 
 const events = {
-  connect: { kind: 'connect', edge: 'home' },
-  'connect elsewhere': { kind: 'connect', edge: 'work' },
+  connect: { kind: 'connect', edge: 'home', reach: 'device' },
+  'connect elsewhere': { kind: 'connect', edge: 'work', reach: 'device' },
   disconnect: { kind: 'disconnect' },
-  reconnect: { kind: 'reconnect', edge: 'home' },
+  reconnect: { kind: 'reconnect', edge: 'home', reach: 'device' },
   'found-closed': { kind: 'found-closed', problem: passing },
   resolved: { kind: 'resolved', endpoints },
   'tunnel-started': { kind: 'tunnel-started' },
@@ -73,10 +90,15 @@ const events = {
   'host-restored': { kind: 'host-restored' },
   'wish failed': { kind: 'effect-failed', effect: 'remember-wish', problem: passing },
   'firewall failed': { kind: 'effect-failed', effect: 'set-firewall', problem: passing },
+  'gate failed': { kind: 'effect-failed', effect: 'set-gate', problem: passing },
+  'port failed': { kind: 'effect-failed', effect: 'open-port', problem: passing },
   'resolve failed': { kind: 'effect-failed', effect: 'resolve', problem: passing },
   'tunnel failed': { kind: 'effect-failed', effect: 'start-tunnel', problem: passing },
   'tunnel failed for good': { kind: 'effect-failed', effect: 'start-tunnel', problem: lasting },
   'probe failed': { kind: 'effect-failed', effect: 'send-probe', problem: passing },
+  'dns failed': { kind: 'effect-failed', effect: 'set-dns', problem: passing },
+  'dns-ready': { kind: 'dns-ready' },
+  'dns-changed': { kind: 'dns-changed' },
   'stop failed': { kind: 'effect-failed', effect: 'stop-tunnel', problem: passing },
   'restore failed': { kind: 'effect-failed', effect: 'restore-host', problem: passing },
   handshake: { kind: 'handshake' },
@@ -85,15 +107,16 @@ const events = {
   'gave-up': { kind: 'gave-up' },
   roamed: { kind: 'roamed', endpoints: [{ peer: 0, address: '198.51.100.9', port: 4500 }] },
   'tunnel-ended': { kind: 'tunnel-ended', problem: passing },
+  'network-news': { kind: 'network-news' },
   tick: { kind: 'tick' },
 } as const satisfies Record<string, ConnectionEvent>;
 
 type StateName = keyof typeof states;
 type EventName = keyof typeof events;
 
-const leaveOff = 'connecting: cancel-pending remember-wish+ firewall:connecting resolve';
+const leaveOff = 'connecting: cancel-pending remember-wish+ release-dns firewall:connecting resolve';
 const startOver =
-  'connecting: cancel-pending clear-timer remember-wish+ firewall:connecting stop-tunnel resolve';
+  'connecting: cancel-pending clear-timer remember-wish+ release-dns firewall:connecting stop-tunnel resolve';
 const leave =
   'disconnecting: cancel-pending clear-timer remember-wish- firewall:blocked stop-tunnel restore-host';
 const turnBack = 'disconnecting: cancel-pending clear-timer remember-wish- restore-host';
@@ -101,9 +124,14 @@ const fail = 'blocked: cancel-pending clear-timer firewall:blocked stop-tunnel s
 const failForGood = 'blocked: cancel-pending clear-timer firewall:blocked stop-tunnel';
 const wait = 'waiting: firewall:blocked set-timer';
 const probe = 'connecting: send-probe set-timer';
+const named = 'connecting: clear-timer set-dns';
 const earned = 'connected: firewall:connected clear-timer';
+const leaveDns = 'disconnecting: cancel-pending clear-timer remember-wish+ restore-host';
+const leaveDnsForGood = 'disconnecting: cancel-pending clear-timer remember-wish- restore-host';
 const kept = 'connecting:';
 const widen = 'connecting: firewall:connecting';
+
+const failures = (Object.keys(events) as EventName[]).filter((name) => events[name].kind === 'effect-failed');
 
 /** What is the same in every phase of `connecting` once the machine is closed. */
 const whileConnecting: Partial<Record<EventName, string>> = {
@@ -115,10 +143,13 @@ const whileConnecting: Partial<Record<EventName, string>> = {
   'wish failed': fail,
   'firewall failed': fail,
   'resolve failed': wait,
+  'gate failed': fail,
+  'port failed': fail,
   'tunnel failed': fail,
   'tunnel failed for good': failForGood,
   'stop failed': fail,
   'restore failed': fail,
+  'dns failed': fail,
 };
 
 const table: Record<StateName, Partial<Record<EventName, string>>> = {
@@ -131,9 +162,12 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'wish failed': 'off:',
     'firewall failed': 'off:',
     'resolve failed': 'off:',
+    'gate failed': 'off:',
+    'port failed': 'off:',
     'tunnel failed': 'off:',
     'tunnel failed for good': 'off:',
     'probe failed': 'off:',
+    'dns failed': 'off:',
     'stop failed': 'off:',
     'restore failed': 'off:',
   },
@@ -144,9 +178,12 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     resolved: 'connecting: firewall:connecting start-tunnel',
     'wish failed': turnBack,
     'firewall failed': turnBack,
+    'gate failed': turnBack,
+    'port failed': turnBack,
     'tunnel failed': turnBack,
     'tunnel failed for good': turnBack,
     'stop failed': turnBack,
+    'dns failed': turnBack,
     'restore failed': turnBack,
   },
   'connecting, resolving': {
@@ -165,24 +202,33 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
   'connecting, preparing, confirmed': {
     ...whileConnecting,
     'tunnel-started': 'connecting: set-routes',
-    'routes-set': earned,
+    'routes-set': named,
     handshake: kept,
     confirmed: kept,
   },
   'connecting, handshaking': {
     ...whileConnecting,
     handshake: probe,
-    confirmed: earned,
+    confirmed: named,
     'routes-set': undefined,
     'gave-up': probe,
+    'network-news': probe,
     tick: probe,
   },
   'connecting, proving': {
     ...whileConnecting,
     handshake: kept,
-    confirmed: earned,
+    confirmed: named,
     'gave-up': probe,
+    'network-news': probe,
     tick: probe,
+  },
+  'connecting, naming': {
+    ...whileConnecting,
+    'dns-ready': earned,
+    'dns failed': earned,
+    'dns-changed': 'connecting: set-dns',
+    'gave-up': probe,
   },
   connected: {
     'connect elsewhere': startOver,
@@ -190,21 +236,28 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     disconnect: leave,
     'gave-up': 'connecting: firewall:connecting send-probe set-timer',
     roamed: 'connected: firewall:connected',
+    'dns-changed': 'connected: set-dns',
+    'network-news': 'connected: send-probe',
     'tunnel-ended': fail,
     'firewall failed': fail,
+    'gate failed': fail,
   },
   waiting: {
     connect: startOver,
     'connect elsewhere': startOver,
     reconnect: startOver,
     disconnect: leave,
+    'network-news': startOver,
     tick: startOver,
     'wish failed': fail,
     'firewall failed': fail,
     'resolve failed': fail,
+    'gate failed': fail,
+    'port failed': fail,
     'tunnel failed': fail,
     'tunnel failed for good': failForGood,
     'probe failed': fail,
+    'dns failed': fail,
     'stop failed': fail,
     'restore failed': fail,
   },
@@ -213,8 +266,10 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'connect elsewhere': startOver,
     reconnect: startOver,
     disconnect: leave,
+    'network-news': startOver,
     tick: startOver,
     'firewall failed': 'blocked: stop-tunnel set-timer',
+    'gate failed': 'blocked: stop-tunnel set-timer',
     'stop failed': 'blocked: set-timer',
   },
   'blocked for good': {
@@ -223,6 +278,7 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     reconnect: startOver,
     disconnect: leave,
     'firewall failed': 'blocked: stop-tunnel',
+    'gate failed': 'blocked: stop-tunnel',
     'stop failed': 'blocked:',
   },
   disconnecting: {
@@ -233,6 +289,7 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'host-restored': 'off:',
     'wish failed': 'disconnecting: stop-tunnel restore-host',
     'firewall failed': 'disconnecting: stop-tunnel restore-host',
+    'gate failed': 'disconnecting: stop-tunnel restore-host',
     'stop failed': 'disconnecting: restore-host',
     'restore failed': 'blocked:',
   },
@@ -244,8 +301,27 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'host-restored': leaveOff,
     'wish failed': 'disconnecting: stop-tunnel restore-host',
     'firewall failed': 'disconnecting: stop-tunnel restore-host',
+    'gate failed': 'disconnecting: stop-tunnel restore-host',
     'stop failed': 'disconnecting: restore-host',
     'restore failed': 'blocked:',
+  },
+  'dns, starting': {
+    'connect elsewhere': leaveDns,
+    connect: leaveDns,
+    reconnect: leaveDns,
+    disconnect: leaveDnsForGood,
+    'dns-ready': 'dns:',
+    'dns-changed': 'dns: set-dns',
+    'network-news': 'dns: set-dns',
+    ...Object.fromEntries(failures.map((name) => [name, turnBack])),
+  },
+  dns: {
+    'connect elsewhere': leaveDns,
+    connect: leaveDns,
+    reconnect: leaveDns,
+    disconnect: leaveDnsForGood,
+    'dns-changed': 'dns: set-dns',
+    'network-news': 'dns: set-dns',
   },
   portal: { disconnect: leave },
 };
@@ -254,6 +330,33 @@ const pairs = (Object.keys(states) as StateName[]).flatMap((state) =>
   (Object.keys(events) as EventName[]).map((event) => [state, event] as const),
 );
 
+/** The same state or event where only the proxy is meant. */
+function inProxy<T extends ConnectionState | ConnectionEvent>(one: T): T {
+  const turned = 'reach' in one && one.reach !== 'dns' ? { ...one, reach: 'proxy' as const } : one;
+  return 'next' in turned ? { ...turned, next: { edge: 'home', reach: 'proxy' } } : turned;
+}
+
+/** What the proxy's row says: a gate instead of the firewall, a port before the look-up, no routes. */
+function proxyRow(stateName: StateName, eventName: EventName): string {
+  if (eventName === 'gate failed') return proxyRow(stateName, 'firewall failed');
+  if (states[stateName].kind === 'dns') return table[stateName][eventName] ?? 'dns:';
+  const row = table[stateName][eventName] ?? `${states[stateName].kind}:`;
+  // The tunnel that was never for the whole device has no routes to wait for.
+  if (row === 'connecting: set-routes')
+    return stateName === 'connecting, preparing, confirmed' ? proxied(earned) : probe;
+  if (row === named) return proxied(earned);
+  if (stateName === 'connected' && eventName === 'dns-changed') return 'connected:';
+  return stateName === 'portal' ? row : proxied(row);
+}
+
+function proxied(row: string): string {
+  const state = row.split(':')[0] ?? '';
+  return row
+    .replace(/ (?:release|set)-dns(?=$| firewall)/, '')
+    .replace(/firewall:\w+/, `gate:${state}`)
+    .replace(/ resolve$/, ' open-port resolve');
+}
+
 /** Rows that end in the same kind of state with nothing to do may return a new value or the old one. */
 function describeStep([state, effects]: readonly [ConnectionState, readonly Effect[]]): string {
   return `${state.kind}: ${effects.map(word).join(' ')}`.trimEnd();
@@ -261,6 +364,7 @@ function describeStep([state, effects]: readonly [ConnectionState, readonly Effe
 
 function word(effect: Effect): string {
   if (effect.kind === 'set-firewall') return `firewall:${effect.policy}`;
+  if (effect.kind === 'set-gate') return `gate:${effect.state}`;
   if (effect.kind === 'remember-wish') return `remember-wish${effect.on ? '+' : '-'}`;
   return effect.kind;
 }
@@ -274,6 +378,106 @@ describe('the connection', () => {
     expect(describeStep(step)).toBe(table[stateName][eventName] ?? `${state.kind}:`);
   });
 
+  test.each(pairs.filter(([state]) => state !== 'connecting, naming'))(
+    'in %s, at %s, does for the proxy what its row says',
+    (stateName, eventName) => {
+      const step = transition(inProxy(states[stateName]), inProxy(events[eventName]), now);
+
+      expect(describeStep(step)).toBe(proxyRow(stateName, eventName));
+    },
+  );
+
+  test.each([
+    'connecting, handshaking',
+    'connected',
+    'waiting',
+    'blocked, trying again',
+    'blocked for good',
+  ] as const)(
+    'goes from %s into the other reach by way of off, closed meanwhile and with the wish kept',
+    (name) => {
+      const ways: readonly (readonly [ConnectionState, ConnectionEvent, Reach, Reach])[] = [
+        [states[name], inProxy<ConnectionEvent>(events.connect), 'device', 'proxy'],
+        [states[name], inProxy<ConnectionEvent>(events.reconnect), 'device', 'proxy'],
+        [inProxy<ConnectionState>(states[name]), events.connect, 'proxy', 'device'],
+      ];
+      for (const [state, event, from, to] of ways) {
+        const [leaving, effects] = transition(state, event, now);
+        const [arriving, then] = transition(leaving, events['host-restored'], now);
+
+        expect(leaving).toMatchObject({ kind: 'disconnecting', reach: from });
+        expect(effects.map(word)).toEqual([
+          'cancel-pending',
+          'clear-timer',
+          'remember-wish+',
+          from === 'proxy' ? 'gate:disconnecting' : 'firewall:blocked',
+          'stop-tunnel',
+          'restore-host',
+        ]);
+        expect(arriving).toMatchObject({ kind: 'connecting', edge: 'home', reach: to });
+        expect(then.map(word)).toContain(to === 'proxy' ? 'open-port' : 'firewall:connecting');
+      }
+    },
+  );
+
+  test('opens the gate in connected alone, and closes it with every way out of there', () => {
+    const broken = pairs.filter(([stateName, eventName]) => {
+      const before = inProxy(states[stateName]);
+      const [after, effects] = transition(before, inProxy(events[eventName]), now);
+      const gates = effects.flatMap((effect) => (effect.kind === 'set-gate' ? [effect.state] : []));
+      if (gates.some((gate) => gate === 'connected') && after.kind !== 'connected') return true;
+      if (after.kind === before.kind || eventName === 'found-closed') return false;
+      if (gates.length === 0) return !['off', 'disconnecting', 'blocked'].includes(after.kind);
+      return (promises[after.kind].gate === 'open') !== (gates.at(-1) === 'connected');
+    });
+
+    expect(broken).toEqual([]);
+  });
+
+  test('never touches firewall or routes for the proxy', () => {
+    const touching = pairs.filter(([stateName, eventName]) => {
+      if (stateName === 'portal') return false;
+      const [, effects] = transition(inProxy(states[stateName]), inProxy(events[eventName]), now);
+      return effects.some((effect) => effect.kind === 'set-firewall' || effect.kind === 'set-routes');
+    });
+
+    expect(touching).toEqual([]);
+  });
+
+  test('keeps what the proof told for as long as it is connected', () => {
+    const proof = { rttMs: 12, visibleAddress: '203.0.113.7' };
+
+    const [naming] = transition(states['connecting, proving'], { kind: 'confirmed', proof }, now);
+    const [connected] = transition(naming, events['dns-ready'], now);
+
+    expect(connected).toMatchObject({ kind: 'connected', proof });
+  });
+
+  test('private names alone: ready once they are answered, over again by a reconnect, nothing closed', () => {
+    const goal = { edge: noEdge, reach: 'dns' } as const;
+
+    const [starting, effects] = transition(initialState, { kind: 'connect', ...goal }, now);
+    const [ready] = transition(starting, events['dns-ready'], now);
+    const [same] = transition(ready, { kind: 'connect', ...goal }, now);
+    const [again, over] = transition(ready, { kind: 'reconnect', ...goal }, now);
+    const [troubled] = transition(ready, events['dns failed'], now);
+
+    expect(starting).toEqual({ kind: 'dns', reach: 'dns', ready: false });
+    expect(effects.map(word)).toEqual(['cancel-pending', 'clear-timer', 'remember-wish+', 'set-dns']);
+    expect(ready).toMatchObject({ ready: true });
+    expect(same).toBe(ready);
+    expect([again, over.map(word)]).toEqual([starting, effects.map(word)]);
+    expect(troubled).toMatchObject({ kind: 'dns', ready: true, problem: passing });
+  });
+
+  test('a system whose DNS cannot be set is connected all the same, and says so until it can', () => {
+    const [troubled] = transition(states['connecting, naming'], events['dns failed'], now);
+    const [well] = transition(troubled, events['dns-ready'], now);
+
+    expect(troubled).toMatchObject({ kind: 'connected', problem: passing });
+    expect(well).not.toHaveProperty('problem');
+  });
+
   test('meets every kind of event there is', () => {
     const every: Record<EventKind, true> = {
       connect: true,
@@ -284,6 +488,8 @@ describe('the connection', () => {
       'tunnel-started': true,
       'routes-set': true,
       'host-restored': true,
+      'dns-ready': true,
+      'dns-changed': true,
       'effect-failed': true,
       handshake: true,
       confirmed: true,
@@ -291,6 +497,7 @@ describe('the connection', () => {
       'gave-up': true,
       roamed: true,
       'tunnel-ended': true,
+      'network-news': true,
       tick: true,
     };
 

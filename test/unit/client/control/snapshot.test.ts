@@ -2,12 +2,14 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { describe, expect, test } from 'vitest';
 import { parseDuration } from '../../../../client/cli/duration.ts';
-import { formatBytes, renderLogLine, renderStatus } from '../../../../client/cli/render.ts';
+import { formatBytes, renderLogLine, renderProxy, renderStatus } from '../../../../client/cli/render.ts';
 import type { ConnectionState } from '../../../../client/connection/state.ts';
 import { LogRing } from '../../../../client/control/log-ring.ts';
 import { type SnapshotParts, snapshot } from '../../../../client/control/snapshot.ts';
 import { monoMs } from '../../../../shared/core/base/time.ts';
+import { healthItem } from '../../../../shared/core/control/health.ts';
 import { statusShape } from '../../../../shared/core/control/status.ts';
+import { wordsFor } from '../../../../shared/core/control/texts.ts';
 import { emptyStatus } from '../../../../shared/core/uapi/device-change.ts';
 import { parseWgConfig } from '../../../../shared/core/uapi/wg-config.ts';
 
@@ -32,6 +34,8 @@ function parts(state: ConnectionState, change: Partial<SnapshotParts> = {}): Sna
     edge: profile('0.0.0.0/0, ::/0'),
     device: undefined,
     interfaceName: 'culvert0',
+    proxy: undefined,
+    dns: { health: [] },
     version: '0.1.0',
     ...change,
   };
@@ -39,6 +43,7 @@ function parts(state: ConnectionState, change: Partial<SnapshotParts> = {}): Sna
 
 const connecting = {
   kind: 'connecting',
+  reach: 'device',
   edge: 'home',
   phase: 'handshaking',
   phaseSince: monoMs(0),
@@ -54,12 +59,12 @@ const states: readonly ConnectionState[] = [
   { kind: 'off', problem },
   connecting,
   { ...connecting, trouble: 'no-reply' },
-  { kind: 'connected', edge: 'home', endpoints, provenAt: monoMs(0) },
-  { kind: 'waiting', edge: 'home', retryAt: monoMs(0), failures: 1, problem },
-  { kind: 'blocked', edge: 'home', failures: 1, problem, unprotected: true },
-  { kind: 'disconnecting' },
+  { kind: 'connected', reach: 'device', edge: 'home', endpoints, provenAt: monoMs(0) },
+  { kind: 'waiting', reach: 'device', edge: 'home', retryAt: monoMs(0), failures: 1, problem },
+  { kind: 'blocked', reach: 'device', edge: 'home', failures: 1, problem, unprotected: true },
+  { kind: 'disconnecting', reach: 'device' },
   { kind: 'enrolling' },
-  { kind: 'dns' },
+  { kind: 'dns', reach: 'dns', ready: true },
   { kind: 'portal' },
 ];
 
@@ -85,7 +90,13 @@ describe('the status', () => {
       persistentKeepalive: 0,
       allowedIps: [],
     };
-    const state = { kind: 'connected', edge: 'home', endpoints, provenAt: monoMs(0) } as const;
+    const state = {
+      kind: 'connected',
+      reach: 'device',
+      edge: 'home',
+      endpoints,
+      provenAt: monoMs(0),
+    } as const;
 
     const status = snapshot(parts(state, { device: { ...emptyStatus(), peers: [peer] } }));
 
@@ -115,9 +126,16 @@ describe('the status', () => {
   });
 
   test('never claims more than is true: DNS left alone, and tunnels of a part', () => {
-    const state = { kind: 'connected', edge: 'home', endpoints, provenAt: monoMs(0) } as const;
+    const state = {
+      kind: 'connected',
+      reach: 'device',
+      edge: 'home',
+      endpoints,
+      provenAt: monoMs(0),
+    } as const;
 
-    const whole = snapshot(parts(state));
+    const dns = { health: [healthItem('dns-not-managed')] };
+    const whole = snapshot(parts(state, { dns }));
     const only = snapshot(parts(state, { mode: 'tunnel_only' }));
     const split = snapshot(parts(state, { edge: profile('10.0.0.0/8') }));
 
@@ -127,8 +145,43 @@ describe('the status', () => {
     expect(renderStatus(split)).toContain('Part of your internet is private');
   });
 
+  test('in mode proxy names the port instead of an interface, and never calls the internet private', () => {
+    const proof = { rttMs: 11.8, visibleAddress: '198.51.100.7' };
+    const state = {
+      kind: 'connected',
+      reach: 'proxy',
+      edge: 'home',
+      endpoints,
+      provenAt: monoMs(0),
+      proof,
+    } as const;
+    const proxy = { address: '127.0.0.1:40000', resolvers: ['1.1.1.1'] };
+
+    const status = snapshot(parts(state, { mode: 'proxy', proxy, device: emptyStatus() }));
+    const split = snapshot(parts(state, { mode: 'proxy', proxy, edge: profile('10.0.0.0/8') }));
+
+    expect(status).toMatchObject({
+      proxy,
+      verified: { rttMs: 11.8, visibleAddress: '198.51.100.7' },
+      health: [],
+    });
+    expect(status).not.toHaveProperty('interface');
+    expect([...checker.Errors(JSON.parse(JSON.stringify(status)))]).toEqual([]);
+    expect(renderStatus(status)).toContain('Programs that use the proxy are private');
+    expect(split.health.map((item) => item.code)).toEqual(['split-proxy']);
+    expect(renderProxy(status)).toContain('socks5h://127.0.0.1:40000');
+  });
+
+  test.each(states)('in mode proxy never says that everything is paused or private: $kind', (state) => {
+    const { heading } = wordsFor(snapshot(parts(state, { mode: 'proxy' })));
+
+    expect(heading).not.toMatch(/Internet paused|Your internet is private/);
+  });
+
   test('names first that blocking itself failed', () => {
-    const status = snapshot(parts({ kind: 'blocked', failures: 0, problem, unprotected: true }));
+    const status = snapshot(
+      parts({ kind: 'blocked', reach: 'device', failures: 0, problem, unprotected: true }),
+    );
 
     expect(status.health.map((item) => item.code).slice(0, 2)).toEqual(['cannot-block', 'command-failed']);
   });

@@ -35,6 +35,24 @@ function makeWorld(change: Partial<DriverPorts> = {}): World {
       probe: async () => void asked.push('probe'),
       status: async () => undefined,
     },
+    proxy: {
+      openPort: async (plan) => void asked.push(`port ${plan.access.port} mtu ${plan.mtu}`),
+      setGate: async (gate) => void asked.push(`gate ${gate.kind}`),
+      start: async (plan, onFact) => {
+        asked.push(`proxy start mark ${plan.mark}`);
+        tell = onFact;
+      },
+      stop: async () => void asked.push('proxy stop'),
+      probe: async () => void asked.push('proxy probe'),
+      status: async () => undefined,
+      close: async () => void asked.push('proxy close'),
+      place: undefined,
+    },
+    dns: {
+      start: async (plan) => void asked.push(`dns ${plan.mode} ${plan.tunnel?.interfaceName}`),
+      stop: async () => void asked.push('dns stop'),
+      view: { health: [] },
+    },
     firewall: {
       apply: async (policy) => void asked.push(`firewall ${policy.kind} ${policy.endpoints.length}`),
     },
@@ -49,7 +67,7 @@ function makeWorld(change: Partial<DriverPorts> = {}): World {
     },
     wish: { remember: (edge) => void asked.push(`wish ${edge}`) },
     edges: { profile: (name) => ({ name, config: parsed.config }) },
-    settings: () => ({ interfaceName: 'culvert0', mtu: 0 }),
+    settings: () => ({ mode: 'tunnel', interfaceName: 'culvert0', mtu: 0, proxy: { port: 40_000 } }),
     ipv6: () => true,
     ...change,
   };
@@ -62,7 +80,7 @@ describe('the driver', () => {
   test('closes the machine before it looks for the edge, and proves the tunnel before it says connected', async () => {
     const { asked, driver, tell } = makeWorld();
 
-    driver.send({ kind: 'connect', edge: 'home' });
+    driver.send({ kind: 'connect', edge: 'home', reach: 'device' });
     await driver.idle();
     const before = driver.state.kind;
     tell({ kind: 'handshake' });
@@ -73,6 +91,7 @@ describe('the driver', () => {
     expect(driver.state.kind).toBe('connected');
     expect(asked).toEqual([
       'wish home',
+      'dns stop',
       'firewall connecting 0',
       'resolve',
       'firewall connecting 1',
@@ -80,6 +99,7 @@ describe('the driver', () => {
       'routes 3',
       'probe',
       'probe',
+      'dns tunnel culvert0',
       'firewall connected 1',
     ]);
     await driver.close();
@@ -87,7 +107,7 @@ describe('the driver', () => {
 
   test('undoes everything on disconnect, closed until the end', async () => {
     const { asked, driver, tell } = makeWorld();
-    driver.send({ kind: 'connect', edge: 'home' });
+    driver.send({ kind: 'connect', edge: 'home', reach: 'device' });
     await driver.idle();
     tell({ kind: 'confirmed' });
     await driver.idle();
@@ -96,7 +116,14 @@ describe('the driver', () => {
     driver.send({ kind: 'disconnect' });
     await driver.idle();
 
-    expect(asked).toEqual(['wish undefined', 'firewall blocked 0', 'stop', 'restore']);
+    expect(asked).toEqual([
+      'wish undefined',
+      'firewall blocked 0',
+      'stop',
+      'proxy close',
+      'dns stop',
+      'restore',
+    ]);
     expect(driver.state).toEqual({ kind: 'off' });
   });
 
@@ -114,7 +141,7 @@ describe('the driver', () => {
         nameServers: () => [],
       },
     });
-    world.driver.send({ kind: 'connect', edge: 'home' });
+    world.driver.send({ kind: 'connect', edge: 'home', reach: 'device' });
     await new Promise((resolve) => setImmediate(resolve));
 
     world.driver.send({ kind: 'disconnect' });
@@ -130,11 +157,11 @@ describe('the driver', () => {
       firewall: { apply: () => Promise.reject(new CulvertError('tool-missing')) },
     });
 
-    driver.send({ kind: 'connect', edge: 'home' });
+    driver.send({ kind: 'connect', edge: 'home', reach: 'device' });
     await driver.idle();
 
     expect(driver.state).toMatchObject({ kind: 'off', problem: { code: 'tool-missing' } });
-    expect(asked).toEqual(['wish home', 'wish undefined', 'restore']);
+    expect(asked).toEqual(['wish home', 'dns stop', 'wish undefined', 'proxy close', 'dns stop', 'restore']);
   });
 
   test('fails closed where the tunnel cannot be started', async () => {
@@ -143,7 +170,7 @@ describe('the driver', () => {
       tunnel: { ...ports.tunnel, start: () => Promise.reject(new CulvertError('no-tun')) },
     });
 
-    broken.driver.send({ kind: 'connect', edge: 'home' });
+    broken.driver.send({ kind: 'connect', edge: 'home', reach: 'device' });
     await broken.driver.idle();
 
     expect(broken.driver.state).toMatchObject({ kind: 'blocked', problem: { code: 'no-tun' } });
@@ -155,7 +182,7 @@ describe('the driver', () => {
 
   test('ends with the machine closed, and takes no more events', async () => {
     const { asked, driver, tell } = makeWorld();
-    driver.send({ kind: 'connect', edge: 'home' });
+    driver.send({ kind: 'connect', edge: 'home', reach: 'device' });
     await driver.idle();
     tell({ kind: 'confirmed' });
     await driver.idle();
@@ -165,7 +192,7 @@ describe('the driver', () => {
     driver.send({ kind: 'disconnect' });
     await driver.idle();
 
-    expect(asked).toEqual(['firewall blocked 0', 'stop']);
+    expect(asked).toEqual(['proxy close', 'dns stop', 'firewall blocked 0', 'stop']);
   });
 
   test('tells its listeners about every change, until they leave', () => {
@@ -178,9 +205,92 @@ describe('the driver', () => {
     driver.send({ kind: 'found-closed', problem: { code: 'left-closed', text: '', remedy: '' } });
     driver.send({ kind: 'tick' });
     leave();
-    driver.send({ kind: 'connect', edge: 'home' });
+    driver.send({ kind: 'connect', edge: 'home', reach: 'device' });
 
     expect(heard).toBe(1);
+  });
+});
+
+describe('the driver in mode proxy', () => {
+  test('binds the closed port before it looks for the edge, and opens it with the proof', async () => {
+    const { asked, driver, tell } = makeWorld();
+
+    driver.send({ kind: 'connect', edge: 'home', reach: 'proxy' });
+    await driver.idle();
+    tell({ kind: 'handshake' });
+    tell({ kind: 'confirmed', proof: { rttMs: 3 } });
+    await driver.idle();
+
+    expect(driver.state).toMatchObject({ kind: 'connected', reach: 'proxy', proof: { rttMs: 3 } });
+    expect(asked).toEqual([
+      'wish home',
+      'gate closed',
+      'port 40000 mtu 1420',
+      'resolve',
+      'gate closed',
+      'proxy start mark 0',
+      'proxy probe',
+      'proxy probe',
+      'gate open',
+    ]);
+    asked.length = 0;
+    driver.send({ kind: 'disconnect' });
+    await driver.idle();
+    expect(asked).toEqual([
+      'wish undefined',
+      'gate closed',
+      'proxy stop',
+      'proxy close',
+      'dns stop',
+      'restore',
+    ]);
+    await driver.close();
+  });
+
+  test('is off with the reason where the port is taken', async () => {
+    const { ports } = makeWorld();
+    const taken = (): Promise<void> => Promise.reject(new CulvertError('port-in-use'));
+    const { driver } = makeWorld({ proxy: { ...ports.proxy, openPort: taken } });
+
+    driver.send({ kind: 'connect', edge: 'home', reach: 'proxy' });
+    await driver.idle();
+
+    expect(driver.state).toMatchObject({ kind: 'off', problem: { code: 'port-in-use' } });
+    await driver.close();
+  });
+
+  test('closes the gate and tries again where the worker dies', async () => {
+    const { asked, driver, tell } = makeWorld();
+    driver.send({ kind: 'connect', edge: 'home', reach: 'proxy' });
+    await driver.idle();
+    tell({ kind: 'confirmed' });
+    await driver.idle();
+    asked.length = 0;
+
+    tell({ kind: 'tunnel-ended', problem: { code: 'tunnel-ended', text: 'it ended', remedy: '' } });
+    await driver.idle();
+
+    expect(driver.state).toMatchObject({
+      kind: 'blocked',
+      reach: 'proxy',
+      retryAt: 2000,
+      unprotected: false,
+    });
+    expect(asked).toEqual(['gate closed', 'proxy stop']);
+    await driver.close();
+  });
+
+  test('leaves nothing behind when it ends, not even a firewall', async () => {
+    const { asked, driver, tell } = makeWorld();
+    driver.send({ kind: 'connect', edge: 'home', reach: 'proxy' });
+    await driver.idle();
+    tell({ kind: 'confirmed' });
+    await driver.idle();
+    asked.length = 0;
+
+    await driver.close();
+
+    expect(asked).toEqual(['proxy close', 'dns stop']);
   });
 });
 
@@ -189,7 +299,7 @@ describe('a daemon that starts', () => {
     const { driver, ports } = makeWorld();
 
     await resume(
-      { wishedEdge: 'home', edgeKnown: true, changes: true, autoConnect: true },
+      { wishedEdge: 'home', edgeKnown: true, reach: 'device', changes: true, autoConnect: true },
       { driver, host: ports.host, log: silentLog },
     );
 
@@ -202,7 +312,7 @@ describe('a daemon that starts', () => {
     const host = { restore: () => Promise.reject(new CulvertError('restore-incomplete')) };
 
     await resume(
-      { wishedEdge: undefined, edgeKnown: false, changes: true, autoConnect: true },
+      { wishedEdge: undefined, edgeKnown: false, reach: 'device', changes: true, autoConnect: true },
       { driver, host, log: silentLog },
     );
 

@@ -7,8 +7,10 @@ import { EdgeStore, ignoredParts } from '../../../../client/settings/edges.ts';
 import {
   changeSettings,
   defaultSettings,
+  defaultsFor,
   isEdgeName,
   listSettings,
+  proxyAccessOf,
 } from '../../../../client/settings/schema.ts';
 import { SettingsStore } from '../../../../client/settings/store.ts';
 import { WishFile } from '../../../../client/settings/wish.ts';
@@ -43,6 +45,11 @@ describe('a setting', () => {
     ['tunnel.mtu', '1280', 1280],
     ['tunnel.mtu', 0, 0],
     ['log.level', 'debug', 'debug'],
+    ['mode', 'proxy', 'proxy'],
+    ['proxy.port', '1080', 1080],
+    ['proxy.port', 0, 0],
+    ['proxy.username', 'me', 'me'],
+    ['proxy.password', 'p:ä', 'p:ä'],
   ])('%s takes %j as %j', (name, value, expected) => {
     expect(changeSettings(defaultSettings, { [name]: value })).toHaveProperty([name], expected);
   });
@@ -56,6 +63,12 @@ describe('a setting', () => {
     ['tunnel.mtu', '100'],
     ['tunnel.mtu', true],
     ['log.level', 'loud'],
+    ['proxy.port', 65_536],
+    ['proxy.port', '-1'],
+    ['proxy.username', 'a:b'],
+    ['proxy.username', 'a\n'],
+    ['proxy.password', 'ä'.repeat(128)],
+    ['proxy.password', 7],
   ])('%s refuses %j', (name, value) => {
     expect(() => changeSettings(defaultSettings, { [name]: value })).toThrow(
       expect.objectContaining({ code: 'bad-setting' }),
@@ -78,10 +91,51 @@ describe('a setting', () => {
     expect(changeSettings(changed, { mode: null })).toEqual(defaultSettings);
   });
 
+  test('that is a secret says only that it is set, also in an error', () => {
+    const secret = 'c2VjcmV0'.repeat(40);
+    const settings = changeSettings(defaultSettings, { 'proxy.password': 'hidden' });
+    let message = '';
+    try {
+      changeSettings(defaultSettings, { 'proxy.password': secret });
+    } catch (error) {
+      message = String(error);
+    }
+
+    expect(listSettings(settings).find((entry) => entry.name === 'proxy.password')?.value).toBe('(set)');
+    expect(listSettings(defaultSettings).find((entry) => entry.name === 'proxy.password')?.value).toBe('');
+    expect(message).toContain('proxy.password');
+    expect(message).not.toContain(secret);
+  });
+
+  test('mode is the proxy by default where the network cannot be changed, and that is not written down', () => {
+    const path = join(folder, 'settings.json');
+    const defaults = defaultsFor({ mayChangeNetwork: false });
+    const store = new SettingsStore(path, defaults);
+    store.change({ mode: 'tunnel' });
+    const chosen = new SettingsStore(path, defaults).current.mode;
+    store.change({ mode: null });
+
+    expect(chosen).toBe('tunnel');
+    expect(store.current.mode).toBe('proxy');
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ version: 1, values: {} });
+    expect(defaultsFor({ mayChangeNetwork: true })).toEqual(defaultSettings);
+  });
+
+  test('for a password asks for nothing until name and password are both there', () => {
+    const named = changeSettings(defaultSettings, { 'proxy.username': 'me' });
+    const both = changeSettings(named, { 'proxy.password': 'hidden' });
+
+    expect([defaultSettings, named, both].map(proxyAccessOf)).toEqual([
+      { port: 40_000 },
+      { port: 40_000 },
+      { port: 40_000, credentials: { username: 'me', password: 'hidden' } },
+    ]);
+  });
+
   test('is listed with what it means', () => {
     const names = listSettings(defaultSettings).map((entry) => entry.name);
 
-    expect(names).toEqual(Object.keys(defaultSettings));
+    expect(names.toSorted()).toEqual(Object.keys(defaultSettings).toSorted());
   });
 });
 

@@ -1,76 +1,61 @@
-/** The demonstration as people read it. */
+/** Lines and numbers that every demonstration shows. */
 
 import { describe, expect, test } from 'vitest';
 import {
   bytesText,
   countsAgree,
   durationText,
-  type Findings,
   liveLine,
-  picture,
-  proof,
   rateText,
   stepLine,
 } from '../../../../client/start/screen.ts';
 
 const plain = { colour: false };
-const found: Findings = {
-  clientAddress: '10.83.0.2',
-  webAddress: '198.51.100.2',
-  seenV4: '198.51.100.1',
-  seenV6: '2001:db8:b::1',
-  path: 'direct',
-  connectMs: 412,
-  handshakeMs: 1.25,
-  roundTripMs: 0.84,
-  downBps: 1_530_000_000,
-  upBps: 987_000_000,
-  sentBytes: 3_200_000,
-  receivedBytes: 702_000_000,
-  edgeReceivedBytes: 3_200_000,
-  edgeSentBytes: 702_000_148,
+const moment = {
+  heading: 'Your internet is private',
+  isConnected: true,
+  receivedBytes: 1500,
+  sentBytes: 20,
+  seconds: 75,
 };
 
-describe('the demonstration', () => {
-  test('draws what was measured', () => {
-    expect(picture(plain, found)).toMatchSnapshot();
-  });
-
-  test('says what was proven', () => {
-    expect(proof(plain, found)).toMatchSnapshot();
-  });
-
-  test('keeps to 80 columns, also with the longest numbers', () => {
-    const long = { ...found, downBps: 999_400_000, upBps: 123_400_000_000, connectMs: 12_345 };
-
-    for (const line of `${picture(plain, long)}${proof(plain, long)}${stepLine(plain, 'x', 12_345)}`.split(
-      '\n',
-    )) {
-      expect(line.length).toBeLessThanOrEqual(80);
-    }
-  });
-
-  test('draws the same with colours', () => {
-    const coloured = picture({ colour: true }, found);
-
-    expect(coloured).toContain('\u001b[');
-    // oxlint-disable-next-line no-control-regex
-    expect(coloured.replace(/\u001b\[\d+m/g, '').replace(/ +$/gm, '')).toBe(picture(plain, found));
-  });
-
-  test('does not call counts the same that are not', () => {
-    const lost = { ...found, edgeReceivedBytes: 1_000_000 };
-
-    expect([countsAgree(found), countsAgree(lost)]).toEqual([true, false]);
-    expect(proof(plain, lost)).not.toContain('the same');
-  });
-
-  test('shows one short line while it goes on', () => {
-    const moment = { heading: 'Your internet is private', receivedBytes: 1500, sentBytes: 20, seconds: 75 };
-
+describe('the line that goes on', () => {
+  test('is one short line', () => {
     expect(liveLine(plain, moment)).toBe(
       '  ● Your internet is private  01:15  ↓ 1.5 kB  ↑ 20 B  Ctrl-C ends it',
     );
+  });
+
+  test('leaves out what has no room on 80 columns', () => {
+    const heading = 'Programs that use the proxy are private';
+    const line = liveLine(plain, { ...moment, heading, receivedBytes: 123.4e9, sentBytes: 123.4e9 });
+
+    expect(line).toBe(`  ● ${heading}  01:15  ↓ 123.4 GB  ↑ 123.4 GB`);
+    expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  test('changes its colour while there is no connection', () => {
+    const coloured = { colour: true };
+
+    expect(liveLine(coloured, { ...moment, isConnected: false })).not.toBe(liveLine(coloured, moment));
+  });
+});
+
+describe('a step', () => {
+  test('has its time on the right', () => {
+    expect(stepLine(plain, 'a page', 12.3)).toBe(`  ✓ a page${' '.repeat(55)}   12 ms\n`);
+  });
+});
+
+describe('two counts', () => {
+  const same = { sentBytes: 1000, receivedBytes: 5000, edgeReceivedBytes: 1000, edgeSentBytes: 5040 };
+
+  test.each([
+    [same, true],
+    [{ ...same, edgeReceivedBytes: 900 }, false],
+    [{ ...same, edgeSentBytes: 5060 }, false],
+  ])('%j agree: %s', (counts, agree) => {
+    expect(countsAgree(counts)).toBe(agree);
   });
 });
 

@@ -1,20 +1,20 @@
 /**
- * The stage of the demonstration: three hosts of shared/node/lab, a real edge and a real client in them,
- * started by their own commands. Shows nothing; start.ts does.
+ * The stage of the demonstration of a whole device: three hosts of shared/node/lab, a real edge and a real client
+ * in them, started by their own commands. Shows nothing; whole-device-demonstration.ts does.
  */
 
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { Status } from '../../shared/core/control/status.ts';
 import { ControlClient } from '../../shared/node/control/socket-client.ts';
 import type { Child } from '../../shared/node/lab/child.ts';
 import { Lab, labAddresses } from '../../shared/node/lab/topology.ts';
+import { demoNetwork, newKeys, peersLine, wgQuickFile } from './demo-keys.ts';
 import { askEdge, type EdgeView } from './edge-view.ts';
+import { programPath, untilAnswers } from './programs.ts';
 
-export interface Page {
+export interface Visit {
   readonly ok: boolean;
   /** Where the web server saw the visitor come from. */
   readonly from?: string;
@@ -28,29 +28,24 @@ export interface Measured {
   readonly upBps: number;
 }
 
-export const clientAddress = '10.83.0.2';
-const clientAddressV6 = 'fd83:0:0:1::2';
 const edgePort = 51_820;
 const webPort = 80;
 const readyMs = 20_000;
 const measureMs = 3000;
-const keySize = 32;
-
-const programs = fileURLToPath(new URL('../../node_modules/.bin/', import.meta.url));
 const scripts = fileURLToPath(new URL('.', import.meta.url));
 
 export const pageV4: string = `http://${labAddresses.inet}/`;
 export const pageV6: string = `http://[${labAddresses.inetV6}]/`;
 
-export class Stage {
+export class WholeDeviceStage {
   readonly #lab: Lab;
   readonly #edgeFolder: string;
   readonly #clientFolder: string;
   readonly #keys: { readonly privateKey: string; readonly publicKey: string };
   readonly #children: Child[] = [];
 
-  static async build(): Promise<Stage> {
-    return new Stage(await Lab.up({ label: 'culvert-demo' }));
+  static async build(): Promise<WholeDeviceStage> {
+    return new WholeDeviceStage(await Lab.up({ label: 'culvert-demo' }));
   }
 
   private constructor(lab: Lab) {
@@ -73,17 +68,17 @@ export class Stage {
   }
 
   async startEdge(): Promise<void> {
-    const { publicKey } = this.#keys;
     const config = [
       'name: demo',
       `endpoint: ${labAddresses.edge}`,
       `interface: cve${process.pid}`,
       `listen: { udp: [${edgePort}] }`,
-      'network: { v4: 10.83.0.0/16, v6: "fd83:0:0:1::/64" }',
-      `peers: [{ name: you, publicKey: "${publicKey}", allowedIps: [${clientAddress}, "${clientAddressV6}"] }]`,
+      demoNetwork,
+      'egress: { backend: kernel }',
+      peersLine(this.#keys.publicKey),
     ];
     writeFileSync(join(this.#edgeFolder, 'edge.yaml'), `${config.join('\n')}\n`);
-    const words = [join(programs, 'culvert-edge'), 'run', '--data', this.#edgeFolder];
+    const words = [programPath('culvert-edge'), 'run', '--data', this.#edgeFolder];
     const edge = this.#keep(await this.#lab.edge.start('culvert-edge run', words));
     await edge.waitFor(/^ready$/m, readyMs);
   }
@@ -91,12 +86,14 @@ export class Stage {
   async startClient(): Promise<void> {
     const { publicKey } = await this.edgeView();
     const file = join(this.#clientFolder, 'demo.conf');
-    writeFileSync(file, wgQuickFile(this.#keys.privateKey, publicKey), { mode: 0o600 });
+    const endpoint = `${labAddresses.edge}:${edgePort}`;
+    const conf = wgQuickFile({ privateKey: this.#keys.privateKey, edgeKey: publicKey, endpoint });
+    writeFileSync(file, conf, { mode: 0o600 });
     const folder = join(this.#clientFolder, 'state');
-    const words = [join(programs, 'culvert'), 'daemon', '--foreground', '--state-dir', folder];
+    const words = [programPath('culvert'), 'daemon', '--foreground', '--state-dir', folder];
     const daemon = await this.#lab.client.start('culvert daemon', [...words, '--socket', this.#socket]);
     this.#keep(daemon);
-    await this.#answers(daemon);
+    await untilAnswers(daemon, () => this.status(), readyMs);
     await this.#control().call('changeSettings', {
       mode: 'tunnel_only',
       'tunnel.interface': `cvc${process.pid}`,
@@ -117,8 +114,8 @@ export class Stage {
   }
 
   /** Opens a page from the client's network. */
-  async visit(url: string): Promise<Page> {
-    return (await this.#visitor('get', url)) as Page;
+  async visit(url: string): Promise<Visit> {
+    return (await this.#visitor('get', url)) as Visit;
   }
 
   async measure(): Promise<Measured> {
@@ -145,8 +142,9 @@ export class Stage {
   }
 
   async #culvert(...words: string[]): Promise<void> {
-    const program = join(programs, 'culvert');
-    await this.#lab.client.run(program, [...words, '--socket', this.#socket], { timeoutMs: 2 * readyMs });
+    await this.#lab.client.run(programPath('culvert'), [...words, '--socket', this.#socket], {
+      timeoutMs: 2 * readyMs,
+    });
   }
 
   async #visitor(...words: string[]): Promise<unknown> {
@@ -156,41 +154,4 @@ export class Stage {
     });
     return JSON.parse(stdout);
   }
-
-  /** A daemon says that it is there by answering. */
-  async #answers(daemon: Child): Promise<void> {
-    const deadline = performance.now() + readyMs;
-    for (;;) {
-      try {
-        await this.status();
-        return;
-      } catch (cause) {
-        if (daemon.hasExited || performance.now() > deadline) {
-          const text = `The client did not start.\n${daemon.stderr.trim()}`;
-          throw new CulvertError('daemon-not-running', { text, cause });
-        }
-        await new Promise((resolve) => setTimeout(resolve, 25));
-      }
-    }
-  }
-}
-
-/** Fresh keys of one run, in the form of `wg genkey`. */
-function newKeys(): { privateKey: string; publicKey: string } {
-  const { privateKey } = generateKeyPairSync('x25519');
-  const secret = privateKey.export({ type: 'pkcs8', format: 'der' }).subarray(-keySize);
-  const open = createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).subarray(-keySize);
-  return { privateKey: secret.toString('base64'), publicKey: open.toString('base64') };
-}
-
-function wgQuickFile(privateKey: string, edgeKey: string): string {
-  return `[Interface]
-PrivateKey = ${privateKey}
-Address = ${clientAddress}/32, ${clientAddressV6}/128
-
-[Peer]
-PublicKey = ${edgeKey}
-Endpoint = ${labAddresses.edge}:${edgePort}
-AllowedIPs = 0.0.0.0/0, ::/0
-`;
 }

@@ -1,0 +1,73 @@
+/**
+ * A TLS connection to an edge that is known by its public key. The pin is compared before a byte of ours is
+ * sent; names and dates in the certificate do not matter, nor who signed it.
+ */
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { CulvertError } from '../../shared/core/control/codes.ts';
+
+export interface EdgePlace {
+  /** Name or numeric address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Opens the TCP connection below; given where it must leave the machine in a special way. */
+export type OpenSocket = (place: EdgePlace) => Socket;
+
+export interface PinnedOptions extends EdgePlace {
+  /** SHA-256 of the edge's public key (SPKI), 32 bytes. */
+  readonly pin: Uint8Array;
+  readonly timeoutMs: number;
+  readonly open?: OpenSocket;
+}
+
+/** Throws 'edge-unreachable' or 'edge-impostor'. */
+export function connectPinned(options: PinnedOptions): Promise<TLSSocket> {
+  const { host, port } = options;
+  const tcp = options.open?.({ host, port }) ?? connectTcp({ host, port, autoSelectFamily: true });
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      socket: tcp,
+      // Whether it is the right one is decided below, by its key.
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.3',
+      ...(isIP(host) === 0 ? { servername: host } : {}),
+    });
+    const fail = (error: CulvertError): void => {
+      socket.destroy();
+      tcp.destroy();
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(unreachableEdge(options, 'no answer in time')), options.timeoutMs);
+    socket.once('secureConnect', () => {
+      clearTimeout(timer);
+      if (isPinned(socket, options.pin)) resolve(socket);
+      else fail(new CulvertError('edge-impostor'));
+    });
+    const onError = (cause: Error): void => {
+      clearTimeout(timer);
+      fail(unreachableEdge(options, cause.message, cause));
+    };
+    socket.once('error', onError);
+    tcp.once('error', onError);
+    socket.once('close', () => onError(new Error('the connection was closed')));
+  });
+}
+
+export function unreachableEdge(place: EdgePlace, why: string, cause?: unknown): CulvertError {
+  const host = place.host.includes(':') ? `[${place.host}]` : place.host;
+  return new CulvertError('edge-unreachable', {
+    text: `The API of the edge at ${host}:${place.port} does not answer: ${why}.`,
+    cause,
+  });
+}
+
+function isPinned(socket: TLSSocket, pin: Uint8Array): boolean {
+  const key = socket.getPeerX509Certificate()?.publicKey.export({ type: 'spki', format: 'der' });
+  if (key === undefined) return false;
+  const hash = createHash('sha256').update(key).digest();
+  return hash.length === pin.length && timingSafeEqual(hash, pin);
+}

@@ -1,0 +1,43 @@
+/** Gathers the facts that detect.ts decides from. Changes nothing. */
+
+import type { Run } from '../../../shared/node/run.ts';
+import type { DnsChoice, DnsFacts } from './detect.ts';
+import { hostsSourcesIn } from './detect.ts';
+import type { HostFiles } from './host-files.ts';
+import { resolvedBus } from './resolved.ts';
+
+export interface HostQuestions {
+  readonly files: HostFiles;
+  readonly run: Run;
+  /** Usually /etc. */
+  readonly etc: string;
+}
+
+/** A bus that hangs must not hold up a connection. */
+const busTimeoutMs = 2000;
+
+export async function askHost(choice: DnsChoice, questions: HostQuestions): Promise<DnsFacts> {
+  const { files, run, etc } = questions;
+  return {
+    choice,
+    // Asked first: the question starts resolved where the system starts it on demand, and it then writes its file.
+    resolvedAnswers: await answers(run, 'busctl', [...resolvedBus, 'org.freedesktop.DBus.Peer', 'Ping']),
+    hasResolvconf: await answers(run, 'resolvconf', ['--version'], true),
+    file: files.look(`${etc}/resolv.conf`),
+    hostsSources: hostsSourcesIn(files.read(`${etc}/nsswitch.conf`) ?? ''),
+  };
+}
+
+async function answers(
+  run: Run,
+  program: string,
+  words: readonly string[],
+  evenBadly = false,
+): Promise<boolean> {
+  try {
+    const { exitCode } = await run(program, words, { timeoutMs: busTimeoutMs, allowFailure: true });
+    return evenBadly || exitCode === 0;
+  } catch {
+    return false; // It is not installed, or takes too long: then it is not the one.
+  }
+}

@@ -1,0 +1,234 @@
+/**
+ * DNS as the mode says: our stub with its private upstreams, or the edge's own resolver, and this system told to ask
+ * there. Joins client/resolver and host/dns; decides nothing that they do not.
+ */
+
+import type { Log } from '../../shared/core/base/ports.ts';
+import type { DnsReport, DnsTest, DnsTestRequest } from '../../shared/core/control/api.ts';
+import { CulvertError } from '../../shared/core/control/codes.ts';
+import { type HealthItem, healthItem } from '../../shared/core/control/health.ts';
+import type { Run } from '../../shared/node/run.ts';
+import type { DnsPlan, DnsPort, DnsView } from '../driver/ports.ts';
+import { answerOf, compareWithNetwork, questionFor, questionTypes, typeName } from '../resolver/name-test.ts';
+import { formatPlace, type PrivateDns, type PrivateDnsSettings } from '../resolver/private-dns.ts';
+import type { StubPlace } from '../resolver/stub.ts';
+import { indexOf, type OwnLink } from './dns/own-link.ts';
+import type { SystemDns } from './dns/system-dns.ts';
+
+/** What the control API asks beside the driver. */
+export interface DnsDesk {
+  report(): DnsReport;
+  /** Rejects with 'dns-off' where nothing answers now. */
+  test(request: DnsTestRequest): Promise<DnsTest>;
+}
+
+export interface HostDnsOptions {
+  /** Throws CulvertError where the settings make no sense. */
+  readonly settingsFor: (transport: 'doh' | 'dot') => PrivateDnsSettings;
+  readonly places: () => readonly StubPlace[];
+  readonly open: (settings: PrivateDnsSettings, edgeServers: () => readonly string[]) => PrivateDns;
+  readonly system: SystemDns;
+  /** Whether this process may change the system's DNS. */
+  readonly mayChange: () => boolean;
+  /** Undoes what an earlier run left of DNS. */
+  readonly undoLeft: () => Promise<void>;
+  readonly openLink: (run: Run, log: Log) => Promise<OwnLink>;
+  readonly run: Run;
+  readonly log: Log;
+}
+
+/** The port that every program asks by itself. */
+const dnsPort = 53;
+
+export class HostDns implements DnsPort, DnsDesk {
+  readonly #options: HostDnsOptions;
+  #dns: PrivateDns | undefined;
+  #link: OwnLink | undefined;
+  #edgeServers: readonly string[] = [];
+  #mode: DnsPlan['mode'] | undefined;
+  /** What the mode says is done, or was tried. */
+  #isStarted = false;
+  #isTaken = false;
+  #isLost = false;
+
+  constructor(options: HostDnsOptions) {
+    this.#options = options;
+  }
+
+  get view(): DnsView {
+    if (!this.#isStarted) return { health: [] };
+    const health = this.#health();
+    return this.#dns?.place === undefined ? { health } : { status: this.#dns.status(), health };
+  }
+
+  async start(plan: DnsPlan): Promise<void> {
+    try {
+      await this.#start(plan);
+    } finally {
+      this.#isStarted = true;
+    }
+  }
+
+  async #start(plan: DnsPlan): Promise<void> {
+    const { mode, tunnel } = plan;
+    this.#mode = mode;
+    this.#isLost = false;
+    this.#edgeServers = tunnel?.edge.config.interface.dns ?? [];
+    const transport = transportOf(mode);
+    if (transport !== undefined) {
+      await this.#answer(transport);
+      await this.#tell(this.#ownServers(), () => this.#linkFor(tunnel?.interfaceName));
+      return;
+    }
+    await this.#silence();
+    // The edge's resolver, plain inside the tunnel.
+    const servers = mode === 'tunnel' ? this.#edgeServers : [];
+    await this.#tell(servers, () => this.#linkFor(tunnel?.interfaceName));
+  }
+
+  async stop(): Promise<void> {
+    this.#mode = undefined;
+    this.#isStarted = false;
+    this.#isTaken = false;
+    try {
+      await this.#options.system.release();
+      await this.#options.undoLeft();
+    } finally {
+      await this.#silence();
+    }
+  }
+
+  /** The system's file is another program's now. */
+  handleLost(): void {
+    this.#isLost = true;
+  }
+
+  report(): DnsReport {
+    const { system } = this.#options;
+    const { status } = this.view;
+    const decision = system.decision;
+    const stats = this.#dns?.stats();
+    return {
+      ...(status === undefined ? {} : { status }),
+      ...(decision === undefined ? {} : { system: { owner: decision.owner, because: decision.because } }),
+      answers: stats?.answers ?? {},
+      cache: stats?.cache ?? { hits: 0, misses: 0, entries: 0 },
+      upstreams: (stats?.upstreams ?? []).map(({ rttMs, ...rest }) =>
+        rttMs === undefined ? rest : { ...rest, rttMs: rounded(rttMs) },
+      ),
+      blockLists: stats?.blockLists ?? [],
+      queries: (this.#dns?.queries() ?? []).map(({ at, name, type, origin, ms }) => ({
+        at: new Date(at).toISOString(),
+        name,
+        type: typeName(type),
+        origin,
+        ms: rounded(ms),
+      })),
+    };
+  }
+
+  async test(request: DnsTestRequest): Promise<DnsTest> {
+    const dns = this.#dns;
+    if (dns?.place === undefined) throw new CulvertError('dns-off');
+    const types = questionTypes(request.type);
+    const query = questionFor(request.name, types[0] ?? 1);
+    const [answers, upstreams, network] = await Promise.all([
+      Promise.all(types.map((type) => answerOf(dns, request.name, type))),
+      dns.askEach(query),
+      compareWithNetwork(dns, query),
+    ]);
+    return { name: request.name, answers, upstreams, ...(network === undefined ? {} : { network }) };
+  }
+
+  /** Answers, with the settings of now. */
+  async #answer(transport: 'doh' | 'dot'): Promise<void> {
+    const { settingsFor, open, places } = this.#options;
+    const settings = settingsFor(transport);
+    const running = this.#dns;
+    const wanted = places();
+    if (running?.place !== undefined && isAmong(running.place, wanted)) {
+      running.change(settings);
+      running.handleNetworkChange();
+      return;
+    }
+    await this.#silence();
+    const dns = open(settings, () => this.#edgeServers);
+    try {
+      await dns.listen(wanted);
+    } catch (error) {
+      await dns.close();
+      throw error;
+    }
+    this.#dns = dns;
+  }
+
+  /** Our own address, where it is one that the system can be told. */
+  #ownServers(): readonly string[] {
+    const place = this.#dns?.place;
+    return place?.port === dnsPort ? [place.address] : [];
+  }
+
+  async #tell(servers: readonly string[], link: () => Promise<number | undefined>): Promise<void> {
+    const { system, mayChange } = this.#options;
+    if (servers.length === 0 || !mayChange()) {
+      this.#isTaken = false;
+      await system.release();
+      return;
+    }
+    try {
+      const { owner } = await system.apply({ servers, link });
+      this.#isTaken = owner !== 'none';
+    } catch (error) {
+      this.#isTaken = false;
+      throw error;
+    }
+  }
+
+  /** The tunnel's link, or one for this alone. */
+  async #linkFor(interfaceName: string | undefined): Promise<number | undefined> {
+    const { openLink, run, log } = this.#options;
+    try {
+      if (interfaceName !== undefined) return indexOf(interfaceName);
+      this.#link ??= await openLink(run, log);
+      return this.#link.index;
+    } catch (error) {
+      log.warn('no link for systemd-resolved', { text: String(error) });
+      return undefined;
+    }
+  }
+
+  async #silence(): Promise<void> {
+    const dns = this.#dns;
+    this.#dns = undefined;
+    this.#link?.close();
+    this.#link = undefined;
+    await dns?.close();
+  }
+
+  #health(): readonly HealthItem[] {
+    const items: HealthItem[] = [];
+    const place = this.#dns?.place;
+    if (place !== undefined && !this.#isTaken) {
+      const text = `Private DNS answers on ${formatPlace(place)}, but this system does not ask it.`;
+      items.push({ ...healthItem('dns-not-taken'), text });
+    }
+    if (this.#mode === 'tunnel' && !this.#isTaken) items.push(healthItem('dns-not-managed'));
+    if (this.#isLost) items.push(healthItem('dns-lost'));
+    if (this.#dns?.hasUnfiltered === true) items.push(healthItem('dns-unfiltered'));
+    if (this.#dns?.isUnanswered === true) items.push(healthItem('dns-unanswered'));
+    return items;
+  }
+}
+
+function transportOf(mode: DnsPlan['mode']): 'doh' | 'dot' | undefined {
+  if (mode === 'doh' || mode === 'tunnel+doh') return 'doh';
+  return mode === 'dot' || mode === 'tunnel+dot' ? 'dot' : undefined;
+}
+
+function isAmong(place: StubPlace, places: readonly StubPlace[]): boolean {
+  return places.some((one) => one.address === place.address && one.port === place.port);
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}
