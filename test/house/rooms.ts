@@ -31,6 +31,7 @@ export const nodeRooms: readonly string[] = [
   'udp',
   'tun',
   'dataplane',
+  'flows',
   'resolver',
   'control',
   'uapi',
@@ -60,8 +61,10 @@ export const corePackages: readonly RegExp[] = [/^@stablelib\//, /^@sinclair\/ty
 export const leaves: Readonly<Record<string, readonly string[]>> = {
   'client/daemon.ts': ['client/main.ts'],
   'client/packet-thread.ts': [],
+  'client/flow-thread.ts': [],
   'edge/edge.ts': ['edge/main.ts'],
   'edge/packet-thread.ts': [],
+  'edge/flow-thread.ts': [],
 };
 
 /** Rooms where time is a parameter and nothing is awaited. */

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { findProgram } from '../support/requires.ts';
 
-/** Each program that a test may call, and the Debian package that has it. */
+/** Each program that a test may call, and the Debian packages that it needs. */
 const debianPackages: Readonly<Record<string, string>> = {
   wg: 'wireguard-tools',
   'wireguard-go': 'wireguard-go',
@@ -15,12 +15,22 @@ const debianPackages: Readonly<Record<string, string>> = {
   tcpdump: 'tcpdump',
   curl: 'curl',
   openssl: 'openssl',
+  unshare: 'util-linux',
+  dig: 'bind9-dnsutils',
+  delv: 'bind9-dnsutils',
+  kdig: 'knot-dnsutils',
+  unbound: 'unbound',
+  busctl: 'systemd',
+  'dbus-daemon': 'dbus-daemon',
+  'dbus-run-session': 'dbus-daemon',
+  gsettings: 'libglib2.0-bin gsettings-desktop-schemas dconf-gsettings-backend',
+  kreadconfig5: 'libkf5config-bin',
 };
 
 export function setUp(): void {
   const missing = Object.keys(debianPackages).filter((program) => findProgram(program) === undefined);
   if (missing.length === 0) return;
-  const packages = missing.map((program) => debianPackages[program] ?? program);
+  const packages = [...new Set(missing.map((program) => debianPackages[program] ?? program))];
   const install = `apt-get install -y --no-install-recommends ${packages.join(' ')}`;
   console.log(`Missing programs: ${missing.join(', ')}.`);
   if (process.getuid?.() !== 0 || findProgram('apt-get') === undefined) {
