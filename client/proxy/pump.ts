@@ -5,6 +5,7 @@
 
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { resetSocket } from '../../shared/node/flows/reset-socket.ts';
 
 /** Ends `to` when `from` ends. Holds nothing itself: `from` rests while `to` is full. */
 export function pump(from: Readable, to: Writable, onBytes: (count: number) => void): void {
@@ -46,6 +47,6 @@ export function splice(client: Duplex, upstream: Duplex, events: SpliceEvents): 
 /** Gives up a stream so that its other side notices: by a reset where there is such a thing. */
 export function abandon(stream: Duplex): void {
   if (stream.destroyed) return;
-  if (stream instanceof Socket) stream.resetAndDestroy();
+  if (stream instanceof Socket) resetSocket(stream);
   else stream.destroy();
 }

@@ -79,7 +79,7 @@ async function run(makeRole: MakeFlowRole): Promise<void> {
       await role.close();
     } finally {
       tunnel.end();
-      setImmediate(endThread);
+      void afterCloses().then(endThread);
     }
     return { kind: 'done', id };
   }
@@ -93,9 +93,18 @@ async function endWhenTold(ending: Int32Array, tunnel: StackTunnel): Promise<voi
   const told = Atomics.waitAsync(ending, endingWord, 0);
   if (told.async) await told.value;
   tunnel.close();
+  await afterCloses();
   Atomics.store(ending, endedWord, 1);
   Atomics.notify(ending, endedWord);
   endThread();
+}
+
+/**
+ * Resolves when the event loop has let go of what was closed before the call. A thread that ends earlier can wait for
+ * ever for a native watcher that is half closed: its last callback comes at the end of a turn, behind this one's immediates.
+ */
+async function afterCloses(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** In a worker this ends the thread, not the process. */

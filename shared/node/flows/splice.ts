@@ -5,6 +5,7 @@
 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { resetSocket } from './reset-socket.ts';
 
 export interface SpliceListeners {
   /** Bytes moved from the first stream to the second, and back. */
@@ -39,7 +40,7 @@ export function splice(first: Duplex, second: Duplex, listeners: SpliceListeners
 /** Ends a stream so that the other side notices: by a reset. */
 export function breakOff(stream: Duplex): void {
   if (stream.destroyed) return;
-  if (stream instanceof Socket) stream.resetAndDestroy();
+  if (stream instanceof Socket) resetSocket(stream);
   else stream.destroy();
 }
 

@@ -32,6 +32,16 @@ describe('an answer', () => {
     expect(cache.entries).toBe(0);
   });
 
+  test('is found by those who want only what is fresh, and a miss of theirs is not counted', () => {
+    const cache = new AnswerCache(limits);
+    cache.put('k', positive('x.example'), at(0));
+
+    expect(cache.lookupFresh('k', at(59.9))).toMatchObject({ freshness: 'fresh', ageSeconds: 59 });
+    expect(cache.lookupFresh('k', at(60))).toBeUndefined();
+    expect(cache.lookupFresh('other', at(0))).toBeUndefined();
+    expect(cache.counts).toMatchObject({ hits: 1, misses: 0 });
+  });
+
   test.each([
     ['more than a day is a day', positive('x.example', 1_000_000), 86_400],
     ['no such name', negative('x.example', rcode.nxDomain), 60],
