@@ -8,6 +8,7 @@ import type { ApiError } from '../../shared/core/control/api.ts';
 import { CulvertError, type ErrorCode } from '../../shared/core/control/codes.ts';
 import { problemOf } from '../driver/effects.ts';
 import { culvertVersion } from '../version.ts';
+import { addCompletions } from './commands/completions.ts';
 import { addConnect } from './commands/connect.ts';
 import { addDisconnect } from './commands/disconnect.ts';
 import { addDns } from './commands/dns.ts';
@@ -90,6 +91,7 @@ function buildProgram(context: CliContext, json: boolean): Command {
   addLogs(program, context);
   addDaemon(program, context);
   addRestore(program, context);
+  addCompletions(program, context);
   return program;
 }
 
