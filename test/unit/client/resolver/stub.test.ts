@@ -6,6 +6,8 @@ import type { Log } from '../../../../shared/core/base/ports.ts';
 
 const log: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const loopback = { address: '127.0.0.1', port: 0 };
+/** A number that is free for UDP may be taken for TCP by somebody else's connection: then the next one. */
+const anyPort = Array.from({ length: 8 }, () => loopback);
 const echo: AnswerQuery = async (query, { overTcp }) => Uint8Array.of(...query, overTcp ? 1 : 0);
 const question = Buffer.from('a question here');
 const stubs: Stub[] = [];
@@ -13,7 +15,7 @@ const stubs: Stub[] = [];
 async function listening(answer: AnswerQuery): Promise<{ stub: Stub; port: number }> {
   const stub = new Stub({ answer, log });
   stubs.push(stub);
-  const { port } = await stub.listen([loopback]);
+  const { port } = await stub.listen(anyPort);
   return { stub, port };
 }
 
@@ -51,7 +53,7 @@ test('takes the second place where the first is taken', async () => {
   const stub = new Stub({ answer: echo, log });
   stubs.push(stub);
 
-  const place = await stub.listen([{ address: '127.0.0.1', port: taken }, loopback]);
+  const place = await stub.listen([{ address: '127.0.0.1', port: taken }, ...anyPort]);
 
   expect(place.port).not.toBe(taken);
   expect(stub.place).toEqual(place);
