@@ -1,4 +1,4 @@
-// Three kinds of tests. `fast` runs in parallel and touches no network of this machine. `net` builds network
+// Four kinds of tests. `fast` runs in parallel; `contract` beside it, on real sockets of loopback. `net` builds network
 // namespaces and measures real time, so its files run one after the other, after everything else.
 // CULVERT_TEST_ONLY (from `npm test -- --only`) narrows the folders.
 import { availableParallelism } from 'node:os';
@@ -19,12 +19,22 @@ const fast: TestProjectInlineConfiguration = {
   test: {
     name: 'fast',
     root,
-    include: filesOf('house', 'unit', 'contract', 'sim'),
+    include: filesOf('house', 'unit', 'sim'),
     pool: 'forks',
     maxWorkers: Math.max(2, availableParallelism()),
     testTimeout: 20_000,
     hookTimeout: 20_000,
     sequence: { groupOrder: 0 },
+  },
+};
+
+const contract: TestProjectInlineConfiguration = {
+  test: {
+    ...fast.test,
+    name: 'contract',
+    include: filesOf('contract'),
+    // Real sockets share the machine's ports with everybody, and its time with the other tests.
+    retry: 1,
   },
 };
 
@@ -60,6 +70,6 @@ export default defineConfig({
   test: {
     watch: false,
     reporters: ['default', new CountsReporter()],
-    projects: [fast, net, portable].filter((project) => project.test?.include?.length !== 0),
+    projects: [fast, contract, net, portable].filter((project) => project.test?.include?.length !== 0),
   },
 });
