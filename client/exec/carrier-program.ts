@@ -16,11 +16,11 @@ import { requireLibc } from '../../shared/node/ffi/libc.ts';
 import { WorkerMemory } from '../../shared/node/ffi/memory.ts';
 import { loadNative } from '../../shared/node/ffi/native.ts';
 import { processCalls } from '../../shared/node/ffi/process-calls.ts';
+import { splice } from '../../shared/node/flows/splice.ts';
 import { FlowHost } from '../../shared/node/flows/stack-host.ts';
 import { silentLog } from '../../shared/node/log.ts';
 import { recommendedTunRead, TunLinux } from '../../shared/node/tun/tun-linux.ts';
 import { TunNetstack } from '../../shared/node/tun/tun-netstack.ts';
-import { splice } from '../proxy/pump.ts';
 import { FlowRelay } from './flow-relay.ts';
 import { receiveDescriptors } from './handover.ts';
 import { InterfacePump } from './interface-pump.ts';
@@ -124,7 +124,7 @@ function showProxy(door: number, { host, port }: ProxyDoor): void {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     const far = connect({ host, port, allowHalfOpen: true, noDelay: true });
     for (const end of [near, far]) end.on('error', () => {}); // Told to the other end by closing.
-    splice(near, far, { onUp() {}, onDown() {}, onHalfClosed() {} });
+    splice(near, far);
   });
   server.maxConnections = maxProxied;
   server.listen({ fd: door });

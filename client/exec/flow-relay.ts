@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { formatAddress } from '../../shared/core/base/ip.ts';
 import type { FlowEnd, Refusal } from '../../shared/core/netstack/events.ts';
 import type { StackHost, TcpIncoming, UdpChannel } from '../../shared/node/flows/contract.ts';
+import { splice } from '../../shared/node/flows/splice.ts';
 import {
   DialError,
   type Dialer,
@@ -15,7 +16,6 @@ import {
   type UdpFlow,
   type UdpMessage,
 } from '../proxy/dialer.ts';
-import { splice } from '../proxy/pump.ts';
 import { NameRelay } from './name-relay.ts';
 import { dnsPort } from './settings.ts';
 
@@ -28,7 +28,6 @@ const refusals: Readonly<Record<DialFailure, Refusal>> = {
   'name-not-found': 'unreachable',
   timeout: 'drop',
 };
-const ignoreSplice = { onUp(): void {}, onDown(): void {}, onHalfClosed(): void {} };
 
 export interface FlowRelayOptions {
   readonly stack: StackHost;
@@ -97,7 +96,7 @@ export class FlowRelay {
     far.on('error', () => {});
     const near = incoming.accept()?.on('error', () => {});
     if (near === undefined) far.destroy();
-    else splice(near, far, ignoreSplice);
+    else splice(near, far);
   }
 
   #carryUdp(channel: UdpChannel): void {

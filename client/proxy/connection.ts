@@ -5,12 +5,12 @@
 
 import type { Duplex } from 'node:stream';
 import { assert } from '../../shared/core/base/assert.ts';
+import { breakOff, splice } from '../../shared/node/flows/splice.ts';
 import { isSelf } from './access.ts';
 import type { ProxyContext } from './context.ts';
 import { DialError } from './dialer.ts';
 import { asDialError } from './failures.ts';
 import { type MessageRead, type Parser, readMessage } from './message.ts';
-import { abandon, splice } from './pump.ts';
 import type { Target } from './target.ts';
 
 /** Both ends of a client's connection, as numeric addresses. */
@@ -103,8 +103,8 @@ export class ClientConnection {
   join(upstream: Duplex): void {
     this.hold();
     splice(this.stream, upstream, {
-      onUp: (bytes) => this.countUp(bytes),
-      onDown: (bytes) => this.countDown(bytes),
+      onForth: (bytes) => this.countUp(bytes),
+      onBack: (bytes) => this.countDown(bytes),
       onHalfClosed: () => {
         this.#halfClosed = true;
       },
@@ -157,7 +157,7 @@ export class ClientConnection {
     const failure = new DialError('tunnel-down', reason);
     this.#dialing?.abort(failure);
     if (this.#phase === 'joined' || this.#upstreams.size > 0) this.#context.counters.cut++;
-    if (this.#phase === 'joined') abandon(this.stream);
+    if (this.#phase === 'joined') breakOff(this.stream);
     for (const upstream of this.#upstreams) upstream.destroy(failure);
   }
 
@@ -168,8 +168,8 @@ export class ClientConnection {
     const idleMs = (this.#context.sweeps() - this.#touchedAt) * limits.sweepMs;
     if (idleMs <= (this.#halfClosed ? limits.halfClosedIdleMs : limits.idleMs)) return;
     counters.timedOut++;
-    abandon(this.stream);
-    for (const upstream of this.#upstreams) abandon(upstream);
+    breakOff(this.stream);
+    for (const upstream of this.#upstreams) breakOff(upstream);
   }
 
   /** Throws the DialError that a request to `target` has earned whatever the dialer would say. */

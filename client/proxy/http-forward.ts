@@ -5,11 +5,11 @@
  */
 
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import { breakOff, pump } from '../../shared/node/flows/splice.ts';
 import type { DialError } from './dialer.ts';
 import { asDialError, failureWords } from './failures.ts';
 import { type Answer, answerBody, answerHeaders, endToEnd, framingOf, outboundHeaders } from './http-head.ts';
 import type { HttpSession } from './http-session.ts';
-import { abandon, pump } from './pump.ts';
 import type { HttpTarget } from './target.ts';
 
 /** Methods that may be sent twice where the first one's connection had gone stale (RFC 9110 §9.2.2). */
@@ -98,9 +98,9 @@ function relayResponse(exchange: Exchange, origin: IncomingMessage): void {
   }
   // Sent before the body: a stream of events may be silent for long.
   response.flushHeaders();
-  origin.once('error', () => abandon(session.connection.stream));
+  origin.once('error', () => breakOff(session.connection.stream));
   origin.once('close', () => {
-    if (!origin.complete) abandon(session.connection.stream);
+    if (!origin.complete) breakOff(session.connection.stream);
   });
   pump(origin, response, (bytes) => session.connection.countDown(bytes));
 }
@@ -114,7 +114,7 @@ function isBodyPending(inbound: IncomingMessage): boolean {
 function handleFailure(exchange: Exchange, error: unknown): void {
   const { session, response } = exchange;
   if (response.destroyed) return;
-  if (response.headersSent) abandon(session.connection.stream);
+  if (response.headersSent) breakOff(session.connection.stream);
   else answer(response, rejection(error));
 }
 

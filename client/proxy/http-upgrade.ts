@@ -5,12 +5,12 @@
 
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { breakOff, pump } from '../../shared/node/flows/splice.ts';
 import type { ClientConnection } from './connection.ts';
 import { asDialError } from './failures.ts';
 import { failureAnswer, rejection } from './http-forward.ts';
 import { encodeAnswer, encodeHead, endToEnd, outboundHeaders, tokensOf } from './http-head.ts';
 import type { HttpSession } from './http-session.ts';
-import { abandon, pump } from './pump.ts';
 import { type HttpTarget, parseAuthority } from './target.ts';
 
 const upgradeHeaders = ['Connection', 'Upgrade', 'Upgrade', 'websocket'];
@@ -80,9 +80,9 @@ function relayRefusal(connection: ClientConnection, origin: IncomingMessage): vo
   const headers = [...endToEnd(origin.rawHeaders), 'Connection', 'close'];
   connection.stream.write(encodeHead(origin.statusCode ?? 502, origin.statusMessage ?? '', headers));
   connection.hold();
-  origin.once('error', () => abandon(connection.stream));
+  origin.once('error', () => breakOff(connection.stream));
   origin.once('close', () => {
-    if (!origin.complete) abandon(connection.stream);
+    if (!origin.complete) breakOff(connection.stream);
   });
   pump(origin, connection.stream, (bytes) => connection.countDown(bytes));
   connection.stream.resume();

@@ -6,6 +6,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../../shared/node/flows/splice.ts';
 import { basicMatches, isSelf } from './access.ts';
 import type { ClientConnection } from './connection.ts';
 import type { ProxyContext } from './context.ts';
@@ -15,7 +16,6 @@ import { HttpSession } from './http-session.ts';
 import { serveConnect, serveUpgrade, wantsWebSocket } from './http-upgrade.ts';
 import { maxHttpHeadBytes } from './limits.ts';
 import { answerOwn, ownTarget } from './own-page.ts';
-import { abandon } from './pump.ts';
 import { type HttpTarget, parseHttpTarget } from './target.ts';
 
 const unauthorized: Answer = {
@@ -149,7 +149,7 @@ export class HttpFront {
   #handleNonsense(error: Error, stream: Duplex): void {
     const session = this.#sessions.get(stream);
     const code = 'code' in error ? String(error.code) : '';
-    if (session === undefined || session.isBusy || !code.startsWith('HPE_')) return abandon(stream);
+    if (session === undefined || session.isBusy || !code.startsWith('HPE_')) return breakOff(stream);
     session.connection.leaveMalformed(encodeAnswer(nonsenseAnswer(code)));
   }
 

@@ -8,6 +8,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import type { Duplex } from 'node:stream';
 import type { Log } from '../../shared/core/base/ports.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import { breakOff } from '../../shared/node/flows/splice.ts';
 import { type Credentials, isLoopback } from './access.ts';
 import { ClientConnection, type ConnectionAddresses } from './connection.ts';
 import type { Gate, ProxyContext } from './context.ts';
@@ -15,7 +16,6 @@ import { newCounters, type ProxyCounters } from './counters.ts';
 import type { Dialer } from './dialer.ts';
 import { HttpFront } from './http.ts';
 import { defaultLimits, listenBacklog, type ProxyLimits } from './limits.ts';
-import { abandon } from './pump.ts';
 import { sniff } from './sniff.ts';
 import { serveSocks4 } from './socks4.ts';
 import { serveSocks5 } from './socks5.ts';
@@ -98,7 +98,7 @@ export class ProxyServer {
     else if (this.#connections.size >= this.#limits.maxConnections) turnedAway.full++;
     else return this.#begin(stream, addresses);
     stream.on('error', () => {}); // It is on its way out.
-    abandon(stream);
+    breakOff(stream);
   }
 
   /** Ends idle connections. Called by itself every `sweepMs` while listening. */
@@ -114,7 +114,7 @@ export class ProxyServer {
     this.#servers = [];
     this.#port = 0;
     for (const connection of this.#connections) connection.cut('The proxy ends.');
-    for (const connection of this.#connections) abandon(connection.stream);
+    for (const connection of this.#connections) breakOff(connection.stream);
     await Promise.all(closed);
   }
 
@@ -126,7 +126,7 @@ export class ProxyServer {
     this.#counters.connections++;
     this.#converse(connection).catch((error: unknown) => {
       this.#context.log.error('a proxy connection met a bug', { reason: String(error) });
-      abandon(connection.stream);
+      breakOff(connection.stream);
     });
   }
 

@@ -1,51 +1,54 @@
 /**
- * Two duplex streams as one connection: bytes under backpressure both ways, each direction ends alone, and
- * what breaks on one side breaks on the other, so that a cut download never looks whole.
+ * Moves bytes from one stream to another under backpressure, and joins two duplex streams as one connection: each
+ * direction ends alone, and what breaks on one side breaks on the other, so that a cut download never looks whole.
  */
 
 import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { resetSocket } from './reset-socket.ts';
 
 export interface SpliceListeners {
   /** Bytes moved from the first stream to the second, and back. */
-  onForth(bytes: number): void;
-  onBack(bytes: number): void;
-  /** One direction has ended. */
-  onHalfClosed(): void;
+  onForth?(bytes: number): void;
+  onBack?(bytes: number): void;
+  /** One direction has ended, the other goes on. */
+  onHalfClosed?(): void;
   /** Called once, when both streams are gone. */
-  onClosed(): void;
+  onClosed?(): void;
 }
 
 /** Joins them; nobody else may read or write them from now on. Errors end both and are not told. */
-export function splice(first: Duplex, second: Duplex, listeners: SpliceListeners): void {
+export function splice(first: Duplex, second: Duplex, listeners: SpliceListeners = {}): void {
   let open = 2;
   const watch = (stream: Duplex, other: Duplex): void => {
-    stream.on('error', () => {});
-    stream.once('end', () => listeners.onHalfClosed());
-    const onClose = (): void => {
-      // Whole only where both directions came to their end.
+    const breakUnlessWhole = (): void => {
       if (!stream.readableEnded || !stream.writableFinished) breakOff(other);
-      if (--open === 0) listeners.onClosed();
     };
+    const onClose = (): void => {
+      breakUnlessWhole();
+      if (--open === 0) listeners.onClosed?.();
+    };
+    stream.on('error', () => {});
+    stream.once('end', () => listeners.onHalfClosed?.());
+    if (stream.destroyed) breakUnlessWhole();
     if (stream.closed) onClose();
     else stream.once('close', onClose);
   };
   watch(first, second);
   watch(second, first);
-  pump(first, second, (count) => listeners.onForth(count));
-  pump(second, first, (count) => listeners.onBack(count));
+  pump(first, second, (count) => listeners.onForth?.(count));
+  pump(second, first, (count) => listeners.onBack?.(count));
 }
 
-/** Ends a stream so that the other side notices: by a reset. */
+/** Gives up a stream so that its other side notices: by a reset where there is such a thing. */
 export function breakOff(stream: Duplex): void {
   if (stream.destroyed) return;
   if (stream instanceof Socket) resetSocket(stream);
   else stream.destroy();
 }
 
-/** Holds nothing itself: `from` rests while `to` is full. */
-function pump(from: Duplex, to: Duplex, onBytes: (count: number) => void): void {
+/** Ends `to` when `from` ends. Holds nothing itself: `from` rests while `to` is full. */
+export function pump(from: Readable, to: Writable, onBytes: (count: number) => void): void {
   from.on('data', (chunk: Uint8Array) => {
     if (to.destroyed || to.writableEnded) return;
     onBytes(chunk.length);
@@ -55,4 +58,5 @@ function pump(from: Duplex, to: Duplex, onBytes: (count: number) => void): void 
   from.on('end', () => to.end());
   // The end may have come while nobody was listening for it.
   if (from.readableEnded) to.end();
+  else from.resume();
 }

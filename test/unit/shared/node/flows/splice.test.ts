@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { pump, splice } from '../../../../client/proxy/pump.ts';
-import { listenTo, settle } from '../../../support/proxy-world.ts';
-import { streamPair } from '../../../support/stream-pair.ts';
+import { pump, splice } from '../../../../../shared/node/flows/splice.ts';
+import { listenTo, settle } from '../../../../support/proxy-world.ts';
+import { streamPair } from '../../../../support/stream-pair.ts';
 
 const ignore = (): void => {};
 
@@ -40,7 +40,7 @@ test('a side that is broken already breaks the other at once', () => {
   for (const stream of [a, beyondA, b, beyondB]) stream.on('error', ignore);
   a.destroy();
 
-  splice(a, b, { onUp: ignore, onDown: ignore, onHalfClosed: ignore });
+  splice(a, b, { onForth: ignore, onBack: ignore, onHalfClosed: ignore });
 
   expect(b.destroyed).toBe(true);
 });
