@@ -36,7 +36,7 @@ function readText(path: string): string {
     throw new CulvertError('file-unreadable', {
       text: missing ? `There is no configuration at ${path}.` : `The configuration ${path} cannot be read.`,
       remedy: missing
-        ? 'Write it as edge/README.md shows, or name another with --config.'
+        ? 'Make one: culvert-edge init; or name another with --config.'
         : 'Check its permissions, or name another with --config.',
       cause,
     });

@@ -47,14 +47,19 @@ export interface Enrolment {
   readonly device: DeviceView;
 }
 
+/** Throws 'bad-invite' where the link is none. */
+export function readInvite(link: string): Invite {
+  const parsed = parseInvite(link);
+  if (parsed.kind === 'refused') throw new CulvertError('bad-invite', { text: parsed.text });
+  return parsed.invite;
+}
+
 /**
  * Enrols. Store `conf` and `registration`, then call `forgetPending`. Throws 'bad-invite', 'edge-unreachable',
  * 'edge-impostor' or 'edge-refused'; may be called again with the same link after each.
  */
 export async function enrol(link: string, wish: EnrolWish, parts: EnrolParts): Promise<Enrolment> {
-  const parsed = parseInvite(link);
-  if (parsed.kind === 'refused') throw new CulvertError('bad-invite', { text: parsed.text });
-  const { invite } = parsed;
+  const invite = readInvite(link);
   const keys = new PendingKey(parts.pendingPath).takeOrCreate(purposeOf(invite.token));
   const client = new EdgeClient({ ...invite, ...clientOptions(parts) });
   try {

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import type { EnrollResult } from '../../../shared/core/control/enroll-api.ts';
+import { readInvite } from '../../enroll/enrollment.ts';
 import type { CliContext, SharedFlags } from '../context.ts';
 import { needDaemon } from '../daemon-link.ts';
 import { withSharedFlags } from '../flags.ts';
@@ -21,6 +22,7 @@ export function withEnroll(command: Command, context: CliContext): void {
     .description('join an edge by its invitation; starts a daemon where none answers')
     .option('--name <name>', 'how the edge calls this device (default: the name of this machine)')
     .action(async (link: string, flags: EnrollFlags) => {
+      readInvite(link); // Before a daemon is started for it.
       const client = await needDaemon(context, flags);
       const { name } = flags;
       const result = await client.call('enroll', { link, ...(name === undefined ? {} : { name }) });
