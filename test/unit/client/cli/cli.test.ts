@@ -105,6 +105,14 @@ describe('culvert', () => {
     expect(err).toContain('[file-unreadable]');
   });
 
+  test('reads the invitation before it starts a daemon for it', () => {
+    const { code, err } = culvert('enroll', 'http://edge.example', '--socket', socket);
+
+    expect(code).toBe(1);
+    expect(err).toContain('[bad-invite]');
+    expect(err).not.toContain('started one');
+  });
+
   test('restores with no daemon, and has nothing to undo on a fresh machine', () => {
     const { code, out } = culvert('restore', '--state-dir', join(folder, 'state'));
 
