@@ -14,25 +14,25 @@ export const cookieLifeMs: number = 120 * secondMs;
 
 export class CookieJar {
   readonly #suite: CryptoSuite;
-  readonly #mac1Key: Uint8Array;
-  readonly #cookieKey: Uint8Array;
-  readonly #lastMac1: Uint8Array = new Uint8Array(macSize);
+  readonly #remoteStatic: Uint8Array;
+  /** Made with the first message: of ten thousand peers most never get one. */
+  #keys: Keys | undefined;
   /** True between a message of ours and the first cookie that answers it. */
   #awaitsCookie = false;
   #cookie: Uint8Array | undefined;
   #receivedAt: MonoMs | undefined;
 
-  /** `remoteStatic`: public key of the peer that our messages go to. */
+  /** `remoteStatic`: public key of the peer that our messages go to. Kept, not copied. */
   constructor(suite: CryptoSuite, remoteStatic: Uint8Array) {
     this.#suite = suite;
-    this.#mac1Key = macKey(suite, remoteStatic);
-    this.#cookieKey = cookieKey(suite, remoteStatic);
+    this.#remoteStatic = remoteStatic;
   }
 
   /** Writes both macs of a handshake message of ours. `message` is a view of exactly its bytes. */
   sign(message: Uint8Array, now: MonoMs): void {
-    writeMac1(this.#suite, this.#mac1Key, message);
-    this.#lastMac1.set(mac1Of(message));
+    this.#keys ??= keysFor(this.#suite, this.#remoteStatic);
+    writeMac1(this.#suite, this.#keys.mac1Key, message);
+    this.#keys.lastMac1.set(mac1Of(message));
     this.#awaitsCookie = true;
     writeMac2(this.#suite, this.#freshCookie(now), message);
   }
@@ -42,9 +42,14 @@ export class CookieJar {
    * for one, and where it does not answer the last one: then an earlier cookie stays.
    */
   receive(bytes: Uint8Array, offset: number, now: MonoMs): 'ok' | 'bad-cookie' {
-    if (!this.#awaitsCookie) return 'bad-cookie';
+    if (!this.#awaitsCookie || this.#keys === undefined) return 'bad-cookie';
     const reply = readCookieReply(bytes, offset);
-    const cookie = this.#suite.xopen(this.#cookieKey, reply.nonce, reply.sealedCookie, this.#lastMac1);
+    const cookie = this.#suite.xopen(
+      this.#keys.cookieKey,
+      reply.nonce,
+      reply.sealedCookie,
+      this.#keys.lastMac1,
+    );
     if (cookie === undefined) return 'bad-cookie';
     this.forget();
     this.#cookie = cookie;
@@ -67,4 +72,19 @@ export class CookieJar {
     this.#receivedAt = undefined;
     return undefined;
   }
+}
+
+interface Keys {
+  readonly mac1Key: Uint8Array;
+  readonly cookieKey: Uint8Array;
+  /** Of the last message of ours. */
+  readonly lastMac1: Uint8Array;
+}
+
+function keysFor(suite: CryptoSuite, remoteStatic: Uint8Array): Keys {
+  return {
+    mac1Key: macKey(suite, remoteStatic),
+    cookieKey: cookieKey(suite, remoteStatic),
+    lastMac1: new Uint8Array(macSize),
+  };
 }

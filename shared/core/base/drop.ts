@@ -26,6 +26,8 @@ export const dropReasons = [
   // packets inside the tunnel
   'malformed-packet',
   'disallowed-source',
+  'over-rate',
+  'over-quota',
   'no-route',
   'no-endpoint',
   'staging-full',

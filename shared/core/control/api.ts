@@ -11,12 +11,19 @@ import {
   type EnrollResult,
   enrolledDevice,
   enrollShape,
+  type FeedbackRoutes,
+  feedbackRoutes,
   type RegistrationRequest,
   type RegistrationView,
   registrationRequestShape,
   registrationShape,
 } from './enroll-api.ts';
+import { type NetRoutes, netRoutes } from './net-api.ts';
+import { type PathRoutes, pathRoutes } from './paths-api.ts';
+import { type PortalRoutes, portalRoutes } from './portal-api.ts';
+import { type RestRoutes, restRoutes } from './rest-api.ts';
 import { type Shape, shapeOf } from './shape.ts';
+import { type SplitRoutes, splitRoutes } from './split-api.ts';
 import { type DnsStatus, dnsStatusShape, type Mode, modes, type Status, statusShape } from './status.ts';
 
 /** The body of every failed request, and what the command line prints with --json. */
@@ -169,7 +176,7 @@ export interface Route<Body, Result> {
   readonly result: Shape<Result>;
 }
 
-export interface Routes {
+export interface Routes extends PathRoutes, SplitRoutes, RestRoutes, PortalRoutes, NetRoutes, FeedbackRoutes {
   readonly status: Route<undefined, Status>;
   readonly connect: Route<ConnectRequest, Status>;
   readonly disconnect: Route<undefined, Status>;
@@ -368,6 +375,12 @@ export const routes: Routes = {
     proxyLoginShape,
   ),
   logs: post('/v1/logs', 'The last lines of the log.', logRequestShape, logShape),
+  ...pathRoutes,
+  ...splitRoutes,
+  ...feedbackRoutes,
+  ...restRoutes,
+  ...portalRoutes,
+  ...netRoutes,
 };
 
 function get<Result>(path: string, text: string, result: Shape<Result>): Route<undefined, Result> {

@@ -73,10 +73,31 @@ export const errorCodes = {
   ],
   'tunnel-ended': ['The tunnel ended by itself.', 'culvert starts it again; see: culvert logs'],
   'restore-incomplete': ['Some changes to this machine could not be undone.', 'Try: culvert restore'],
+  'no-network': ['This machine has no network.', 'Join one; culvert goes on by itself.'],
+  'fault-found': ['Something is wrong on the way to the edge.', 'See the lines above.'],
+  'no-portal': [
+    'This network wants no sign-in, as far as culvert can tell.',
+    'If its page does not come up by itself, turn protection off for a moment: culvert pause 5m',
+  ],
   'left-closed': [
     'An earlier culvert left this machine closed to protect it.',
     'Connect again, or open it: culvert disconnect',
   ],
+  'too-many-rules': ['The list of the split tunnel is full.', 'Remove a rule: culvert tunnel list'],
+  'unknown-rule': ['The list of the split tunnel has no such rule.', 'See: culvert tunnel list'],
+  'bad-rule': ['That is no address and no name.', 'See: culvert tunnel --help'],
+  'no-program-groups': [
+    'This kernel cannot tell programs apart for the firewall.',
+    'It needs cgroup v2 and nf_tables with socket matching; send names or addresses around the tunnel instead.',
+  ],
+  'unknown-host': ['That name has no address.', 'Check how it is written, and the network.'],
+  'unknown-program': ['There is no such process.', 'See its number: pgrep -a NAME'],
+  'no-systemd': [
+    'This system is not run by systemd.',
+    'Start the daemon by its own means: culvert daemon --foreground',
+  ],
+  'not-confirmed': ['Nothing was written: you did not agree.', 'Say yes, or give --yes.'],
+  'file-unwritable': ['A file cannot be written.', 'Check its path and permissions.'],
   'owned-by-edge': [
     'That belongs to the configuration of the edge.',
     'Change edge.yaml, then send the edge SIGHUP.',
@@ -122,6 +143,11 @@ export const errorCodes = {
     'The certificate of the edge cannot be used.',
     'Correct it, or remove it to have a new one.',
   ],
+  'acme-failed': [
+    'The certificate authority gave no certificate.',
+    'Check that the name leads to this machine and that port 443 or 80 of it can be reached.',
+  ],
+  'unknown-feedback': ['There is no such feedback.', 'See: culvert-edge feedback list'],
   'bad-invite': ['That is no invitation.', 'Ask for a new one: culvert-edge invite'],
   'edge-unreachable': [
     'The API of the edge does not answer.',
@@ -133,6 +159,10 @@ export const errorCodes = {
   ],
   'edge-refused': ['The edge refused.', 'See the text above.'],
   'not-registered': ['This machine is not enrolled with that edge.', 'Enrol it: culvert enroll LINK'],
+  'no-path-choice': [
+    'That edge gives this machine no choice of paths: it was imported, and only an edge of culvert has one.',
+    'Join one: culvert enroll LINK',
+  ],
   'not-connected': ['The tunnel is not up.', 'Connect first: culvert connect --wait'],
   'not-proxy-mode': [
     'That needs the mode proxy, or one that protects the whole device.',

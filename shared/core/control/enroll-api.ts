@@ -1,7 +1,7 @@
 /** The part of the control API by which this machine joins and leaves edges: types and schemas for api.ts. */
 
 import { Type } from '@sinclair/typebox';
-import type { EdgeEntry } from './api.ts';
+import type { EdgeEntry, Route } from './api.ts';
 import { type Shape, shapeOf } from './shape.ts';
 
 export interface EnrollRequest {
@@ -41,8 +41,24 @@ export interface RegistrationView {
   readonly device: EnrolledDevice;
 }
 
+/** Words for whoever runs the edge, and what the person agreed to send with them. */
+export interface SendFeedback {
+  readonly words: string;
+  readonly diagnostics?: string;
+  /** Absent: the edge in use. */
+  readonly edge?: string;
+}
+
+export interface SentFeedback {
+  /** How it is known at the edge. */
+  readonly id: string;
+}
+
 const maxNameLength = 64;
 const maxLinkLength = 2048;
+/** Letters; the edge counts bytes. */
+export const maxFeedbackWords: number = 4 * 1024;
+export const maxFeedbackDiagnostics: number = 64 * 1024;
 const name = Type.String({ minLength: 1, maxLength: maxNameLength });
 const strict = { additionalProperties: false };
 const texts = Type.Array(Type.String());
@@ -71,3 +87,28 @@ export const registrationShape: Shape<RegistrationView> = shapeOf(
     device: enrolledDevice,
   }),
 );
+const sendFeedbackShape: Shape<SendFeedback> = shapeOf(
+  Type.Object(
+    {
+      words: Type.String({ minLength: 1, maxLength: maxFeedbackWords }),
+      diagnostics: Type.Optional(Type.String({ maxLength: maxFeedbackDiagnostics })),
+      edge: Type.Optional(name),
+    },
+    strict,
+  ),
+);
+const sentFeedbackShape: Shape<SentFeedback> = shapeOf(Type.Object({ id: Type.String() }));
+
+export interface FeedbackRoutes {
+  readonly sendFeedback: Route<SendFeedback, SentFeedback>;
+}
+
+export const feedbackRoutes: FeedbackRoutes = {
+  sendFeedback: {
+    method: 'POST',
+    path: '/v1/registration/feedback',
+    text: 'Sends words to whoever runs an edge.',
+    body: sendFeedbackShape,
+    result: sentFeedbackShape,
+  },
+};

@@ -7,6 +7,8 @@
 import { Type } from '@sinclair/typebox';
 import type { DataplaneStatus } from '../tunnel/config.ts';
 import { type HealthItem, healthItemShape } from './health.ts';
+import { type ChosenPath, chosenPathShape, type Receipt, receiptShape } from './path-status.ts';
+import { type PortalStatus, portalStatusShape } from './portal-api.ts';
 import { type Shape, shapeOf } from './shape.ts';
 
 export const stateNames = [
@@ -50,7 +52,10 @@ export interface EdgeStatus {
   readonly name: string;
   /** Numeric address and port in use; absent before the name is looked up. */
   readonly endpoint?: string;
-  readonly transport: 'udp';
+  /** 'tls': the same datagrams inside TLS. */
+  readonly transport: 'udp' | 'tls';
+  /** While the session is safe from quantum computers; else absent. */
+  readonly quantum?: true;
 }
 
 export interface VerifiedStatus {
@@ -97,10 +102,20 @@ export interface Status {
   readonly dataplane?: DataplaneStatus;
   /** Our addresses inside the tunnel, without prefix length. Empty where there is no edge. */
   readonly addresses: readonly string[];
+  /** Why it is off although protection is wanted. */
+  readonly reason?: 'paused' | 'trusted-network';
+  /** Of a pause: when protection comes back by itself, RFC 3339. */
+  readonly resumesAt?: string;
+  /** While the network wants a sign-in. */
+  readonly portal?: PortalStatus;
   /** While private DNS answers on this machine. */
   readonly dns?: DnsStatus;
   readonly proxy?: ProxyStatus;
+  /** The edge's way out; only of an edge that this machine enrolled with. */
+  readonly path?: ChosenPath;
   readonly traffic: TrafficStatus;
+  /** What the tunnel costs in time; while it is up. */
+  readonly receipt?: Receipt;
   readonly health: readonly HealthItem[];
   /** Version of the daemon. */
   readonly version: string;
@@ -124,7 +139,12 @@ export const statusShape: Shape<Status> = shapeOf<Status>(
     mode: Type.Union(modes.map((name) => Type.Literal(name))),
     since: text,
     edge: Type.Optional(
-      Type.Object({ name: text, endpoint: Type.Optional(text), transport: Type.Literal('udp') }),
+      Type.Object({
+        name: text,
+        endpoint: Type.Optional(text),
+        transport: Type.Union([Type.Literal('udp'), Type.Literal('tls')]),
+        quantum: Type.Optional(Type.Literal(true)),
+      }),
     ),
     verified: Type.Optional(
       Type.Object({
@@ -139,9 +159,14 @@ export const statusShape: Shape<Status> = shapeOf<Status>(
       Type.Object({ suite: text, udp: text, tun: text, mtu: Type.Integer({ minimum: 0 }) }),
     ),
     addresses: Type.Array(text),
+    reason: Type.Optional(Type.Union([Type.Literal('paused'), Type.Literal('trusted-network')])),
+    resumesAt: Type.Optional(text),
+    portal: Type.Optional(portalStatusShape),
     dns: Type.Optional(dnsStatusShape),
     proxy: Type.Optional(Type.Object({ address: text, resolvers: Type.Array(text) })),
+    path: Type.Optional(chosenPathShape),
     traffic: Type.Object({ rxBytes: count, txBytes: count }),
+    receipt: Type.Optional(receiptShape),
     health: Type.Array(healthItemShape),
     version: text,
   }),

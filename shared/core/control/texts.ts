@@ -12,6 +12,9 @@ export interface Words {
 
 export type TextKey =
   | 'off'
+  | 'paused'
+  | 'trusted'
+  | 'locked'
   | 'enrolling'
   | 'connecting'
   | 'connected'
@@ -27,6 +30,18 @@ export const texts: Readonly<Record<TextKey, Words>> = {
   off: {
     heading: 'Your internet is not private',
     sentence: 'Others on this network may be able to see which sites you visit.',
+  },
+  paused: {
+    heading: 'Protection is paused',
+    sentence: 'Your internet is not private until it comes back by itself, or until you connect.',
+  },
+  trusted: {
+    heading: 'Protection rests in this network',
+    sentence: 'It is on your list of trusted networks. Elsewhere protection comes back by itself.',
+  },
+  locked: {
+    heading: 'Internet blocked while protection is off',
+    sentence: 'Lockdown is on, so nothing leaves this machine until you connect.',
   },
   enrolling: { heading: 'Adding this device...', sentence: 'This usually takes a few seconds.' },
   connecting: {
@@ -85,7 +100,7 @@ const proxyTexts: Readonly<Partial<Record<TextKey, Words>>> = {
 };
 
 /** The words of a status. */
-export function wordsFor(status: Pick<Status, 'state' | 'mode' | 'health'>): Words {
+export function wordsFor(status: Pick<Status, 'state' | 'mode' | 'health' | 'reason'>): Words {
   const key = textKeyFor(status);
   return (status.mode === 'proxy' ? proxyTexts[key] : undefined) ?? texts[key];
 }
@@ -101,7 +116,12 @@ export const modeTexts: Readonly<Record<Mode, string>> = {
   proxy: 'programs that use the local proxy',
 };
 
-function textKeyFor(status: Pick<Status, 'state' | 'mode' | 'health'>): TextKey {
+/** The key of its words, for catalogues in other languages. */
+export function textKeyFor(status: Pick<Status, 'state' | 'mode' | 'health' | 'reason'>): TextKey {
+  if (status.state === 'off') {
+    if (status.health.some((item) => item.code === 'lockdown')) return 'locked';
+    return status.reason === undefined ? 'off' : status.reason === 'paused' ? 'paused' : 'trusted';
+  }
   if (status.state !== 'connected') return status.state;
   if (!wholeDeviceModes.includes(status.mode)) return 'connected-proxy';
   return status.health.some((item) => item.code === 'split-tunnel') ? 'connected-split' : 'connected';

@@ -27,6 +27,17 @@ export interface CacheHit {
   readonly ageSeconds: number;
   /** Popular and nearly over: ask again in the background. True once per answer. */
   readonly wantsRefresh: boolean;
+  readonly storedAt: MonoMs;
+  /** Until then it may be given without a look here: after that somebody has to notice that it is nearly over. */
+  readonly hotUntil: MonoMs;
+  /** Of a fresh answer: who gives it without a look here says so. */
+  readonly use: EntryUse | undefined;
+}
+
+export interface EntryUse {
+  hits: number;
+  /** Looked up since the hand of the clock came by. */
+  isRecent: boolean;
 }
 
 export interface CacheCounts {
@@ -36,15 +47,12 @@ export interface CacheCounts {
   evicted: number;
 }
 
-interface Entry {
+interface Entry extends EntryUse {
   readonly answer: StoredAnswer;
   readonly storedAt: MonoMs;
   readonly freshMs: number;
   readonly isNegative: boolean;
   readonly sizeBytes: number;
-  hits: number;
-  /** Looked up since the hand of the clock came by. */
-  isRecent: boolean;
   isRefreshing: boolean;
 }
 
@@ -139,6 +147,9 @@ export class AnswerCache {
       answer,
       ageSeconds: Math.floor(ageMs / secondMs),
       wantsRefresh: false,
+      storedAt: entry?.storedAt ?? now,
+      hotUntil: now,
+      use: undefined,
     };
   }
 
@@ -162,6 +173,9 @@ export class AnswerCache {
       answer: entry.answer,
       ageSeconds: Math.floor(ageMs / secondMs),
       wantsRefresh,
+      storedAt: entry.storedAt,
+      hotUntil: (entry.storedAt + entry.freshMs * (1 - refreshPart)) as MonoMs,
+      use: entry,
     };
   }
 
@@ -186,10 +200,16 @@ export class AnswerCache {
     const previous = this.#entries.get(key);
     if (previous !== undefined) this.#remove(key, previous);
     while (this.#isFull(sizeBytes)) this.#evict();
-    const isNegative = answer.isNegative;
-    const hits = 0;
-    const entry = { answer: stored, storedAt: now, freshMs, isNegative, sizeBytes, hits };
-    this.#entries.set(key, { ...entry, isRecent: false, isRefreshing: false });
+    this.#entries.set(key, {
+      answer: stored,
+      storedAt: now,
+      freshMs,
+      isNegative: answer.isNegative,
+      sizeBytes,
+      hits: 0,
+      isRecent: false,
+      isRefreshing: false,
+    });
     this.#sizeBytes += sizeBytes;
     return stored;
   }

@@ -6,16 +6,16 @@
 
 import { concat, readU16BE, writeU16BE, writeU32BE } from '../base/bytes.ts';
 import { lowerByte, sameName } from './name.ts';
-import type { DnsMessage, RecordView } from './reader.ts';
+import type { DnsMessage, Question, RecordView } from './reader.ts';
 import { ednsOption, flag, headerSize, maxMessageSize, rcode, recordType, safeUdpSize } from './types.ts';
-import { answerFlags, type ExtendedError, writeExtendedError, writeOpt, writeQuery } from './writer.ts';
+import { answerFlags, type ExtendedError, writeExtendedError, writeOpt } from './writer.ts';
 
 /** An answer without what belongs to one hop. Its bytes must not be changed: askers get copies. */
 export interface StoredAnswer {
   /** Id 0, no OPT, question in lower case. */
   readonly bytes: Uint8Array;
   /** Where the TTLs stand. */
-  readonly ttlOffsets: Uint16Array;
+  readonly ttlOffsets: readonly number[];
   /** All twelve bits. */
   readonly rcode: number;
   /** The extended errors that came with it, whole options. */
@@ -62,16 +62,28 @@ const bareOptSize = 11;
  * CD as they were, nothing else of the asker's.
  */
 export function forwardQuery(query: DnsMessage, options: ForwardOptions): Uint8Array {
-  const written = writeQuery({
-    id: options.id,
-    name: query.questionName.map(lowerByte),
-    type: query.question?.type ?? 0,
-    class: query.question?.class ?? 0,
-    checkingDisabled: query.checkingDisabled,
-    authenticated: true,
-    edns: { udpSize: options.udpSize, dnssecOk: query.opt()?.dnssecOk ?? false, padTo: options.padTo },
-  });
-  return written ?? query.bytes;
+  const { id, udpSize, padTo } = options;
+  const name = query.questionName;
+  const before = headerSize + name.length + 4;
+  const unpadded = before + bareOptSize + 4;
+  // One array of the final size: this happens for every question that nobody knows.
+  const bytes = new Uint8Array(padTo === 0 ? unpadded - 4 : Math.ceil(unpadded / padTo) * padTo);
+  writeU16BE(bytes, 0, id);
+  const disabled = query.checkingDisabled ? flag.checkingDisabled : 0;
+  writeU16BE(bytes, 2, flag.recursionDesired | flag.authenticated | disabled);
+  writeU16BE(bytes, 4, 1);
+  writeU16BE(bytes, 10, 1);
+  for (let i = 0; i < name.length; i++) bytes[headerSize + i] = lowerByte(name[i]!);
+  writeU16BE(bytes, before - 4, query.question?.type ?? 0);
+  writeU16BE(bytes, before - 2, query.question?.class ?? 0);
+  writeU16BE(bytes, before + 1, recordType.opt);
+  writeU16BE(bytes, before + 3, udpSize);
+  bytes[before + 7] = query.opt()?.dnssecOk === true ? 0x80 : 0;
+  if (padTo === 0) return bytes;
+  writeU16BE(bytes, before + 9, bytes.length - before - bareOptSize);
+  writeU16BE(bytes, before + bareOptSize, ednsOption.padding);
+  writeU16BE(bytes, before + bareOptSize + 2, bytes.length - unpadded);
+  return bytes;
 }
 
 /** True where `answer` is one to the question of `query`; the id is the transport's to check. */
@@ -88,6 +100,8 @@ export function stripAnswer(answer: DnsMessage): StoredAnswer | undefined {
   if (!answer.isWellFormed || answer.question === undefined) return undefined;
   const records = answer.records();
   const opt = answer.opt()?.record;
+  const { nameEnd } = answer.question;
+  if (opt === undefined || opt === records.at(-1)) return stripLast(answer, answer.question, records, opt);
   const before = records.filter((record) => opt === undefined || record.nameAt < opt.nameAt);
   const behind = opt === undefined ? [] : records.filter((record) => record.nameAt > opt.nameAt);
   const moved = behind.filter((record) => canMove(answer.bytes, record, opt?.nameAt ?? 0));
@@ -107,8 +121,27 @@ export function stripAnswer(answer: DnsMessage): StoredAnswer | undefined {
   }
   writeU16BE(bytes, 0, 0);
   writeU16BE(bytes, 10, moved.length + before.filter((record) => record.section === 'additional').length);
-  for (let i = headerSize; i < answer.question.nameEnd; i++) bytes[i] = lowerByte(bytes[i]!);
-  return { bytes, ttlOffsets: Uint16Array.from(offsets), rcode: answer.rcode, errors: errorsOf(answer) };
+  for (let i = headerSize; i < nameEnd; i++) bytes[i] = lowerByte(bytes[i]!);
+  return { bytes, ttlOffsets: offsets, rcode: answer.rcode, errors: errorsOf(answer) };
+}
+
+/** The usual case: OPT is the last record, or there is none. */
+function stripLast(
+  answer: DnsMessage,
+  question: Question,
+  records: readonly RecordView[],
+  opt: RecordView | undefined,
+): StoredAnswer {
+  const kept = opt === undefined ? records.length : records.length - 1;
+  const end = kept === 0 ? question.end : records[kept - 1]!.end;
+  const bytes = new Uint8Array(end);
+  bytes.set(answer.bytes.subarray(0, end));
+  const ttlOffsets: number[] = [];
+  for (let i = 0; i < kept; i++) ttlOffsets.push(records[i]!.ttlAt);
+  writeU16BE(bytes, 0, 0);
+  if (opt !== undefined) writeU16BE(bytes, 10, readU16BE(bytes, 10) - 1);
+  for (let i = headerSize; i < question.nameEnd; i++) bytes[i] = lowerByte(bytes[i]!);
+  return { bytes, ttlOffsets, rcode: answer.rcode, errors: opt === undefined ? noErrors : errorsOf(answer) };
 }
 
 /** Whether a record behind OPT stays right when OPT goes: no name in it may point behind OPT, or to itself. */
@@ -119,6 +152,8 @@ function canMove(bytes: Uint8Array, record: RecordView, optAt: number): boolean 
 }
 
 function errorsOf(answer: DnsMessage): Uint8Array {
+  const opt = answer.opt()?.record;
+  if (opt === undefined || opt.end === opt.rdataAt) return noErrors;
   const found = answer.options().filter((option) => option.code === ednsOption.extendedError);
   if (found.length === 0) return noErrors;
   const whole: Uint8Array[] = [];
@@ -194,7 +229,7 @@ function dressedFlags(query: DnsMessage, stored: StoredAnswer, dnssecOk: boolean
   return answerFlags(query) | kept | (needsEdns ? rcode.servFail : stored.rcode & flag.rcode);
 }
 
-function countDown(bytes: Uint8Array, offsets: Uint16Array, dressing: Dressing): void {
+function countDown(bytes: Uint8Array, offsets: readonly number[], dressing: Dressing): void {
   const { ageSeconds, staleTtl } = dressing;
   for (const at of offsets) {
     const ttl = bytes[at]! >= 0x80 ? 0 : readTtl(bytes, at);

@@ -71,8 +71,13 @@ export interface TcpConnection {
   setNagle(isOn: boolean): void;
 }
 
-/** A UDP flow: datagrams between two ends. The same rules as for TcpConnection. */
+/**
+ * A UDP flow: datagrams between two ends. The same rules as for TcpConnection. Or a series of echo requests and their
+ * replies: then both ports are the identifier, and each datagram is an ICMP message from its type on. What is sent gets
+ * type, identifier and checksum from the stack; sequence and payload are the sender's.
+ */
 export interface UdpFlow {
+  readonly kind: FlowKind;
   readonly local: FlowEnd;
   readonly remote: FlowEnd;
   readonly isOpen: boolean;
@@ -96,13 +101,18 @@ export type NetEvent =
   | { readonly kind: 'tcp-closed'; readonly connection: TcpConnection; readonly end: TcpEnd }
   /** The first datagram of a new flow waits: use it or `refuse` it. */
   | { readonly kind: 'udp-incoming'; readonly flow: UdpFlow }
+  /** The first echo request of a series to a destination that is not ours waits: use it or `refuse` it. */
+  | { readonly kind: 'echo-incoming'; readonly flow: UdpFlow }
   | { readonly kind: 'udp-readable'; readonly flow: UdpFlow }
   | { readonly kind: 'udp-closed'; readonly flow: UdpFlow; readonly end: UdpEnd };
+
+/** What the datagrams of a flow are. */
+export type FlowKind = 'udp' | 'echo';
 
 /** Why a UDP flow is no more. */
 export type UdpEnd = 'idle' | 'unreachable' | 'closed';
 
-/** What the sender of an unwanted packet is told. */
+/** What the sender of an unwanted packet is told. For echo requests 'reset' is "administratively prohibited". */
 export type Refusal = 'reset' | 'unreachable' | 'drop';
 
 /** Why packets were not used, counted. */

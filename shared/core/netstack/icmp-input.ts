@@ -1,5 +1,5 @@
 /**
- * ICMP for the stack: echo requests to our addresses are answered; errors about our own packets change a
+ * ICMP for the stack: echo requests to our addresses are answered, those to others announced; errors about our own packets change a
  * path's MTU or end what is only being opened (RFC 5927: an established connection survives them).
  */
 
@@ -7,8 +7,9 @@ import type { MonoMs } from '../base/time.ts';
 import type { PacketBatch } from '../packet/batch.ts';
 import { foldSum, pseudoSum6, readU16, sumRange } from '../packet/checksum.ts';
 import { turnIntoEchoReply } from '../packet/icmp.ts';
-import { protocolIcmp6, protocolTcp, protocolUdp } from '../packet/transport.ts';
+import { protocolIcmp, protocolIcmp6, protocolTcp, protocolUdp } from '../packet/transport.ts';
 import { markReady, mayReply, type NetContext, reservePacket } from './context.ts';
+import { EchoInput } from './echo-input.ts';
 import type { FlowTable } from './flow-table.ts';
 import { minPathMtu4, minPathMtu6 } from './limits.ts';
 import { isOneOf } from './net-address.ts';
@@ -25,6 +26,9 @@ const quotedTransportSize = 8;
 export interface IcmpTargets {
   readonly tcp: FlowTable<Tcb>;
   readonly udp: UdpFlows;
+  readonly echo: UdpFlows;
+  /** Whether echo requests to addresses that are not ours are announced. */
+  readonly acceptAny: boolean;
 }
 
 /** An error, in the words of neither family. */
@@ -33,12 +37,14 @@ type ErrorMeaning = 'too-big' | 'port' | 'unreachable' | undefined;
 export class IcmpInput {
   readonly #context: NetContext;
   readonly #targets: IcmpTargets;
+  readonly #echo: EchoInput;
   /** Key of the quoted packet's flow, as its answer would carry it. */
   readonly #key = new Uint8Array(36);
 
   constructor(context: NetContext, targets: IcmpTargets) {
     this.#context = context;
     this.#targets = targets;
+    this.#echo = new EchoInput(context, targets.echo);
   }
 
   /** Takes the ICMP message `at` bytes behind the start of a whole packet. */
@@ -56,11 +62,15 @@ export class IcmpInput {
       return;
     }
     const type = bytes[offset + at]!;
+    const isOurs = isOneOf(own, bytes, offset + (isV4 ? 16 : 24), isV4 ? 4 : 16);
     if (type === (isV4 ? 8 : 128)) {
-      const to = offset + (isV4 ? 16 : 24);
-      const isOurs = isOneOf(own, bytes, to, isV4 ? 4 : 16);
       if (isOurs) this.#answerEcho(bytes, offset, total, now, out);
+      else if (this.#targets.acceptAny) this.#echo.handleRequest(bytes, offset, at, total, now, out);
       else counts.stray++;
+      return;
+    }
+    if (type === (isV4 ? 0 : 129)) {
+      this.#echo.handleReply(bytes, offset, at, total, now);
       return;
     }
     const meaning = isV4 ? meaning4(type, bytes[offset + at + 1]!) : meaning6(type, bytes[offset + at + 1]!);
@@ -91,15 +101,20 @@ export class IcmpInput {
     const header = isV4 ? (bytes[start]! & 15) << 2 : 40;
     if (start + header + quotedTransportSize > end) return;
     const protocol = bytes[start + (isV4 ? 9 : 6)]!;
-    const size = this.#writeKey(bytes, start, start + header, isV4);
+    // The identifier of an echo message stands where a key has both of its ports.
+    const isEcho = protocol === (isV4 ? protocolIcmp : protocolIcmp6);
+    const ports = start + header + (isEcho ? 4 : 0);
+    const size = this.#writeKey(bytes, start, ports, isV4);
+    if (isEcho) this.#key.copyWithin(0, 2, 4);
     if (protocol === protocolTcp) {
       const tcb = this.#targets.tcp.find(this.#key, 0, 4, size);
       if (tcb !== undefined) this.#handleTcpError(tcb, readWord(bytes, start + header + 4), error);
-    } else if (protocol === protocolUdp) {
-      const socket = this.#targets.udp.table.find(this.#key, 0, 4, size);
+    } else if (protocol === protocolUdp || isEcho) {
+      const flows = isEcho ? this.#targets.echo : this.#targets.udp;
+      const socket = flows.table.find(this.#key, 0, 4, size);
       if (socket === undefined) return;
       if (error.meaning === 'too-big') socket.mtu = lowerMtu(socket.mtu, error.mtu, isV4);
-      else this.#targets.udp.handleUnreachable(socket);
+      else flows.handleUnreachable(socket);
     }
   }
 

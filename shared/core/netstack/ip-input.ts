@@ -29,6 +29,7 @@ import type { UdpFlows } from './udp-flows.ts';
 export interface InputRooms {
   readonly tcp: TcpDemux;
   readonly udp: UdpFlows;
+  readonly echo: UdpFlows;
   readonly fragments: IpFragments;
 }
 
@@ -44,7 +45,12 @@ export class IpInput {
   constructor(context: NetContext, rooms: InputRooms, acceptAny: boolean) {
     this.#context = context;
     this.#rooms = rooms;
-    this.#icmp = new IcmpInput(context, { tcp: rooms.tcp.table, udp: rooms.udp });
+    this.#icmp = new IcmpInput(context, {
+      tcp: rooms.tcp.table,
+      udp: rooms.udp,
+      echo: rooms.echo,
+      acceptAny,
+    });
     this.#acceptAny = acceptAny;
   }
 

@@ -17,6 +17,9 @@ export interface NetLimits {
   readonly timeWait: number;
   readonly udpFlows: number;
   readonly udpFlowsPerSource: number;
+  /** Series of echo requests (one asker, destination and identifier), for destinations that are not ours. */
+  readonly echoFlows: number;
+  readonly echoFlowsPerSource: number;
   /** IP datagrams in reassembly. */
   readonly reassemblies: number;
   readonly reassembliesPerSource: number;
@@ -37,6 +40,8 @@ export interface NetLimits {
   readonly udpIdleMs: number;
   /** ... and conversations with port 53, which are a question and an answer, sooner. */
   readonly udpDnsIdleMs: number;
+  /** A series of echo requests ends after this silence (RFC 5508 REQ-2: not before a minute). */
+  readonly echoIdleMs: number;
 }
 
 const kibi = 1024;
@@ -50,6 +55,8 @@ export const defaultNetLimits: NetLimits = {
   timeWait: 4096,
   udpFlows: 8192,
   udpFlowsPerSource: 1024,
+  echoFlows: 1024,
+  echoFlowsPerSource: 128,
   reassemblies: 64,
   reassembliesPerSource: 8,
   memoryBytes: 256 * mebi,
@@ -61,6 +68,7 @@ export const defaultNetLimits: NetLimits = {
   userTimeoutMs: 2 * minuteMs,
   udpIdleMs: 5 * minuteMs,
   udpDnsIdleMs: 20 * secondMs,
+  echoIdleMs: minuteMs,
 };
 
 /** Receive window and send queue at the start; both grow with use. */

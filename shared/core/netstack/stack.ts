@@ -74,6 +74,7 @@ export class NetStack {
   readonly #context: NetContext;
   readonly #tcp: TcpDemux;
   readonly #udp: UdpFlows;
+  readonly #echo: UdpFlows;
   readonly #fragments: IpFragments;
   readonly #input: IpInput;
   #takenEvents: NetEvent[] = [];
@@ -103,9 +104,13 @@ export class NetStack {
       repliesSince: Number.NEGATIVE_INFINITY,
     };
     this.#tcp = new TcpDemux(this.#context);
-    this.#udp = new UdpFlows(this.#context);
+    this.#udp = new UdpFlows(this.#context, { flows: limits.udpFlows, perSource: limits.udpFlowsPerSource });
+    this.#echo = new UdpFlows(this.#context, {
+      flows: limits.echoFlows,
+      perSource: limits.echoFlowsPerSource,
+    });
     this.#fragments = new IpFragments(this.#context);
-    const rooms = { tcp: this.#tcp, udp: this.#udp, fragments: this.#fragments };
+    const rooms = { tcp: this.#tcp, udp: this.#udp, echo: this.#echo, fragments: this.#fragments };
     this.#input = new IpInput(this.#context, rooms, options.acceptAny ?? false);
   }
 
@@ -115,6 +120,7 @@ export class NetStack {
     readonly halfOpen: number;
     readonly timeWait: number;
     readonly udpFlows: number;
+    readonly echoFlows: number;
     readonly reassemblies: number;
     readonly memoryBytes: number;
   } {
@@ -124,6 +130,7 @@ export class NetStack {
       halfOpen: population.halfOpen,
       timeWait: population.timeWait,
       udpFlows: this.#udp.size,
+      echoFlows: this.#echo.size,
       reassemblies: this.#fragments.size,
       memoryBytes: pool.usedBytes,
     };
@@ -143,6 +150,7 @@ export class NetStack {
     this.#context.now = now;
     this.#fragments.expire(now);
     this.#udp.poll(now, out);
+    this.#echo.poll(now, out);
     this.#tcp.poll(now, out);
   }
 
@@ -150,7 +158,7 @@ export class NetStack {
   nextTimeoutAt(): number {
     const { ready, sleepers } = this.#context;
     if (ready.length > 0) return 0;
-    return Math.min(sleepers.nextAt(), this.#udp.nextAt(), this.#fragments.nextAt());
+    return Math.min(sleepers.nextAt(), this.#udp.nextAt(), this.#echo.nextAt(), this.#fragments.nextAt());
   }
 
   /** What happened since the last call. Borrowed until the next call. */
@@ -188,9 +196,9 @@ export class NetStack {
     return this.#tcp.accept(connection);
   }
 
-  /** Answers a 'tcp-incoming' connection or a 'udp-incoming' flow with a refusal. 'reset' of a flow is 'unreachable'. */
+  /** Answers what came in with a refusal. 'reset' is 'unreachable' for UDP. */
   refuse(flow: TcpConnection | UdpFlow, refusal: Refusal): void {
-    if (flow instanceof UdpSocket) this.#udp.refuse(flow, refusal);
+    if (flow instanceof UdpSocket) (flow.kind === 'udp' ? this.#udp : this.#echo).refuse(flow, refusal);
     else this.#tcp.refuse(flow as TcpConnection, refusal);
   }
 
@@ -203,6 +211,22 @@ export class NetStack {
     return port === 0
       ? undefined
       : this.#udp.open({ ...ends, local: { ...ends.local, port }, source: undefined });
+  }
+
+  /** A series of echo requests; `port` counts for nothing. Undefined where a limit is reached. */
+  openEcho(to: Destination): UdpFlow | undefined {
+    const ends = this.#endsOf(to);
+    if (ends === undefined) return undefined;
+    const { local, remote } = ends;
+    const port = this.#echo.freeIdentifier(local.address, remote.address);
+    return port === 0
+      ? undefined
+      : this.#echo.open({
+          local: { ...local, port },
+          remote: { ...remote, port },
+          source: undefined,
+          kind: 'echo',
+        });
   }
 
   #endsOf(to: Destination): { readonly local: FlowEnd; readonly remote: FlowEnd } | undefined {

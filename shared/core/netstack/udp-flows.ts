@@ -1,11 +1,18 @@
 /**
  * UDP flows: a table with idle times. A datagram to a place where we accept makes a flow, bounded for
- * each source and in all; every other one is answered with "port unreachable" by the stack.
+ * each source and in all; every other one is answered with "port unreachable" by the stack. Series of echo
+ * requests are kept in a second table of the same kind.
  */
 
 import type { MonoMs } from '../base/time.ts';
 import type { PacketBatch } from '../packet/batch.ts';
-import { maxIcmpErrorSize, writePortUnreachable } from '../packet/icmp.ts';
+import {
+  type IcmpErrorRequest,
+  maxIcmpErrorSize,
+  writePortUnreachable,
+  writeProhibited,
+  writeUnreachable,
+} from '../packet/icmp.ts';
 import { mayReply, type NetContext, reservePacket } from './context.ts';
 import { pickPort } from './ephemeral-port.ts';
 import type { FlowEnd, Refusal, UdpEnd } from './events.ts';
@@ -14,8 +21,15 @@ import { type UdpEnds, UdpSocket } from './udp-socket.ts';
 import { datagramScratchSize, rebuildArrived, writeDatagram } from './udp-write.ts';
 import { WakeHeap } from './wake-heap.ts';
 
+/** Most flows, in all and begun by one source. */
+export interface FlowBounds {
+  readonly flows: number;
+  readonly perSource: number;
+}
+
 export class UdpFlows {
   readonly #context: NetContext;
+  readonly #bounds: FlowBounds;
   readonly #table: FlowTable<UdpSocket>;
   readonly #sleepers = new WakeHeap<UdpSocket>();
   readonly #perSource = new Map<string, number>();
@@ -28,8 +42,9 @@ export class UdpFlows {
     this.#ready.push(socket);
   };
 
-  constructor(context: NetContext) {
+  constructor(context: NetContext, bounds: FlowBounds) {
     this.#context = context;
+    this.#bounds = bounds;
     this.#table = new FlowTable(context.entropy);
     const id = new Uint8Array(2);
     context.entropy.fill(id);
@@ -56,15 +71,18 @@ export class UdpFlows {
     );
   }
 
+  /** A random identifier that no series of echo requests between the two has, 0 where none was found. */
+  freeIdentifier(local: Uint8Array, remote: Uint8Array): number {
+    return pickPort(this.#context.entropy, (id) => this.#table.has(flowKeyOf(remote, id, local, id)));
+  }
+
   /** Undefined where a limit is reached or the flow exists. */
   open(ends: UdpEnds): UdpSocket | undefined {
     const { limits, pool, mtu, counts } = this.#context;
     const { source } = ends;
     const ofSource = source === undefined ? 0 : (this.#perSource.get(source) ?? 0);
-    if (
-      this.#table.size >= limits.udpFlows ||
-      (source !== undefined && ofSource >= limits.udpFlowsPerSource)
-    ) {
+    const { flows, perSource } = this.#bounds;
+    if (this.#table.size >= flows || (source !== undefined && ofSource >= perSource)) {
       counts.overLimit++;
       return undefined;
     }
@@ -79,6 +97,10 @@ export class UdpFlows {
   /** A datagram's content for a flow that is there. */
   deliver(socket: UdpSocket, bytes: Uint8Array, start: number, end: number, now: MonoMs): void {
     if (!socket.isOpen) return;
+    const { lastEcho } = socket;
+    if (lastEcho !== undefined) {
+      for (let i = 0; i < lastEcho.length; i++) lastEcho[i] = bytes[start + i]!;
+    }
     if (!socket.arrived.push(bytes, start, end)) {
       this.#context.counts.noRoom++;
       return;
@@ -134,11 +156,19 @@ export class UdpFlows {
       const scratch = this.#takeScratch();
       const length = rebuildArrived(socket, scratch);
       const request = { bytes: scratch, offset: 0, length, to: out.bytes, toOffset: offset };
-      const size = writePortUnreachable(request);
+      const size = this.#writeRefusal(socket, request);
       if (size > 0) out.push(offset, size);
     }
     socket.refusal = undefined;
     return true;
+  }
+
+  /** About an echo request we speak for ourselves: there is no port that its destination could miss. */
+  #writeRefusal(socket: UdpSocket, request: IcmpErrorRequest): number {
+    if (socket.kind === 'udp') return writePortUnreachable(request);
+    const own = this.#context.own.find((address) => address.length === socket.local.address.length);
+    const fromUs = { ...request, source: own };
+    return socket.refusal === 'reset' ? writeProhibited(fromUs) : writeUnreachable(fromUs);
   }
 
   #touch(socket: UdpSocket, now: MonoMs): void {

@@ -1,16 +1,18 @@
-/** Writing UDP datagrams into the outgoing batch, cut into fragments where they are larger than the path. */
+/** Writing UDP datagrams and echo messages into the outgoing batch, cut into fragments where they are larger than the path. */
 
 import type { PacketBatch } from '../packet/batch.ts';
 import { foldSum, sumRange, writeU16 } from '../packet/checksum.ts';
-import { protocolFragment, protocolUdp } from '../packet/transport.ts';
+import { protocolFragment } from '../packet/transport.ts';
 import { udpHeaderSize } from '../packet/udp.ts';
 import { reservePacket } from './context.ts';
 import type { DatagramQueue } from './datagram-queue.ts';
 import { markFragment4, writeIpHeader } from './ip-output.ts';
 import { writeWord } from './tcp-options.ts';
-import type { UdpSocket } from './udp-socket.ts';
+import { echoHeaderSize, type UdpSocket } from './udp-socket.ts';
 
 const fragmentHeaderSize = 8;
+/** Types of echo request and reply, RFC 792 and RFC 4443. */
+const echoTypes = { 4: { request: 8, reply: 0 }, 6: { request: 128, reply: 129 } } as const;
 /** Room for one datagram with its headers. */
 export const datagramScratchSize: number = 65_535 + 64;
 
@@ -27,7 +29,7 @@ export function writeDatagram(
   const offset = reservePacket(out, path.headerSize + size);
   if (offset < 0) return false;
   writeIpHeader(path, out.bytes, offset, size);
-  writeUdp(socket, socket.leaving, true, out.bytes, offset + path.headerSize);
+  writeContent(socket, out.bytes, offset + path.headerSize);
   return out.push(offset, path.headerSize + size);
 }
 
@@ -36,15 +38,36 @@ export function writeDatagram(
  * one without content: senders look at the ports. Returns its length.
  */
 export function rebuildArrived(socket: UdpSocket, to: Uint8Array): number {
-  const { path, arrived } = socket;
-  const size = Math.max(0, arrived.nextLength) + udpHeaderSize;
+  const { path, arrived, lastEcho } = socket;
+  const size = lastEcho?.length ?? Math.max(0, arrived.nextLength) + udpHeaderSize;
   // The path is ours; the packet was theirs: swap the addresses.
   writeIpHeader(path, to, 0, size);
   const at = path.version === 4 ? 12 : 8;
   to.set(path.remote, at);
   to.set(path.local, at + path.remote.length);
-  writeUdp(socket, arrived, false, to, path.headerSize);
+  if (lastEcho !== undefined) to.set(lastEcho, path.headerSize);
+  else writeUdp(socket, arrived, false, to, path.headerSize);
   return path.headerSize + size;
+}
+
+/** The next leaving datagram, with its header. */
+function writeContent(socket: UdpSocket, bytes: Uint8Array, at: number): void {
+  if (socket.kind === 'udp') writeUdp(socket, socket.leaving, true, bytes, at);
+  else writeEcho(socket, bytes, at);
+}
+
+/** Whoever asks sends requests, whoever was asked replies. */
+function writeEcho(socket: UdpSocket, bytes: Uint8Array, at: number): void {
+  const { path, leaving, local, source } = socket;
+  const size = Math.max(echoHeaderSize, leaving.nextLength);
+  const types = echoTypes[path.version];
+  leaving.copyPart(0, size, bytes, at);
+  bytes[at] = source === undefined ? types.request : types.reply;
+  bytes[at + 1] = 0;
+  writeU16(bytes, at + 2, 0);
+  writeU16(bytes, at + 4, local.port);
+  const pseudo = path.version === 4 ? 0 : path.pseudo + size;
+  writeU16(bytes, at + 2, ~foldSum(pseudo + sumRange(bytes, at, size)) & 0xffff);
 }
 
 function writeUdp(
@@ -70,7 +93,7 @@ function writeUdp(
 function writeFragments(socket: UdpSocket, scratch: Uint8Array, id: number, out: PacketBatch): boolean {
   const { path } = socket;
   const total = socket.leavingSize;
-  writeUdp(socket, socket.leaving, true, scratch, 0);
+  writeContent(socket, scratch, 0);
   const extra = path.version === 4 ? 0 : fragmentHeaderSize;
   const most = (socket.mtu - path.headerSize - extra) & ~7;
   const { count, cursor } = out;
@@ -99,8 +122,8 @@ function writeFragmentHeader6(
   field: number,
   id: number,
 ): void {
+  bytes[offset + at] = bytes[offset + 6]!;
   bytes[offset + 6] = protocolFragment;
-  bytes[offset + at] = protocolUdp;
   bytes[offset + at + 1] = 0;
   writeU16(bytes, offset + at + 2, field);
   writeWord(bytes, offset + at + 4, id);

@@ -59,6 +59,11 @@ const portUnreachable: ErrorKind = { type4: 3, code4: 3, type6: 1, code6: 4 };
 /** Fragmentation needed, packet too big. */
 const tooBig: ErrorKind = { type4: 3, code4: 4, type6: 2, code6: 0 };
 
+/** Whoever is in between does not allow it. */
+const prohibited: ErrorKind = { type4: 3, code4: 13, type6: 1, code6: 1 };
+/** Too many hops. */
+const timeExceeded: ErrorKind = { type4: 11, code4: 0, type6: 3, code6: 0 };
+
 /** Writes "destination unreachable". Returns the length of the reply, 0 where none may be sent. */
 export function writeUnreachable(request: IcmpErrorRequest): number {
   return writeError(request, unreachable, 0);
@@ -72,6 +77,16 @@ export function writePortUnreachable(request: IcmpErrorRequest): number {
 /** Writes "packet too big" ("fragmentation needed") with the MTU that fits. Returns the length, or 0. */
 export function writeTooBig(request: IcmpErrorRequest, mtu: number): number {
   return writeError(request, tooBig, mtu);
+}
+
+/** Writes "administratively prohibited". Returns the length of the reply, 0 where none may be sent. */
+export function writeProhibited(request: IcmpErrorRequest): number {
+  return writeError(request, prohibited, 0);
+}
+
+/** Writes "time exceeded in transit". Returns the length of the reply, 0 where none may be sent. */
+export function writeTimeExceeded(request: IcmpErrorRequest): number {
+  return writeError(request, timeExceeded, 0);
 }
 
 /** Turns an echo request into its reply, in place. Returns false, and changes nothing, where it is none. */

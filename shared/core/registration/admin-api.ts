@@ -6,7 +6,13 @@
 import { type TSchema, Type } from '@sinclair/typebox';
 import { type Shape, shapeOf } from '../control/shape.ts';
 import { type Access, type ApiRoute, type DeviceView, deviceShape } from './api.ts';
-import { amount, idText, keyText, nameText, pathText, strict, timeText } from './shapes.ts';
+import {
+  type FeedbackList,
+  type FeedbackView,
+  feedbackListShape,
+  feedbackViewShape,
+} from './feedback-api.ts';
+import { amount, idText, keyText, nameText, pathText, strict, tagsText, timeText } from './shapes.ts';
 
 export type AdminRole = 'auditor' | 'operator' | 'owner';
 
@@ -17,6 +23,8 @@ export interface DeviceDetail extends DeviceView {
   readonly kind: 'enrolled' | 'stock';
   /** Paths it may choose; absent: all. */
   readonly granted?: readonly string[];
+  /** Words that rules may speak of; absent: none. */
+  readonly tags?: readonly string[];
   /** Bytes in both directions together; 0 = no limit. */
   readonly quotaBytes: number;
   /** Bits a second in each direction; 0 = no limit. */
@@ -38,6 +46,8 @@ export interface DeviceEdit {
   readonly enabled?: boolean;
   readonly path?: string;
   readonly granted?: readonly string[] | null;
+  /** All of them. */
+  readonly tags?: readonly string[];
   readonly quotaBytes?: number;
   readonly rateBps?: number;
   readonly expiresAt?: string | null;
@@ -126,6 +136,9 @@ export interface AdminRoutes {
   readonly addAdminKey: ApiRoute<AdminKeyRequest, IssuedAdminKey>;
   readonly removeAdminKey: ApiRoute<undefined, undefined>;
   readonly audit: ApiRoute<undefined, AuditList>;
+  readonly listFeedback: ApiRoute<undefined, FeedbackList>;
+  readonly showFeedback: ApiRoute<undefined, FeedbackView>;
+  readonly removeFeedback: ApiRoute<undefined, undefined>;
 }
 
 export type AdminRouteName = keyof AdminRoutes;
@@ -149,6 +162,7 @@ const detailShape: Shape<DeviceDetail> = shapeOf(
     ...propertiesOf(deviceShape),
     kind: Type.Union([Type.Literal('enrolled'), Type.Literal('stock')]),
     granted: Type.Optional(Type.Array(Type.String())),
+    tags: Type.Optional(Type.Array(Type.String())),
     quotaBytes: amount,
     rateBps: amount,
     rxBytes: amount,
@@ -166,6 +180,7 @@ const editShape: Shape<DeviceEdit> = shapeOf(
       enabled: Type.Optional(Type.Boolean()),
       path: Type.Optional(pathText),
       granted: Type.Optional(Type.Union([granted, Type.Null()])),
+      tags: Type.Optional(tagsText),
       quotaBytes: Type.Optional(amount),
       rateBps: Type.Optional(amount),
       expiresAt: Type.Optional(Type.Union([timeText, Type.Null()])),
@@ -264,6 +279,9 @@ export const adminRoutes: AdminRoutes = {
   ),
   removeAdminKey: remove('/v1/admin/keys/:id', 'owner', 'Takes an admin key back.'),
   audit: read('/v1/admin/audit', 'What was changed by whom, newest first, in pages.', auditShape),
+  listFeedback: read('/v1/admin/feedback', 'What devices have sent, newest first.', feedbackListShape),
+  showFeedback: read('/v1/admin/feedback/:id', 'One of them, with its diagnostics.', feedbackViewShape),
+  removeFeedback: remove('/v1/admin/feedback/:id', 'operator', 'Forgets one of them.'),
 };
 
 function read<Result>(path: string, text: string, result: Shape<Result>): ApiRoute<undefined, Result> {

@@ -6,6 +6,31 @@
 
 import { Type } from '@sinclair/typebox';
 import { type Shape, shapeOf } from '../control/shape.ts';
+import { type DeviceDiagnosis, diagnosisShape } from './diagnosis-api.ts';
+import {
+  type FeedbackReceipt,
+  type FeedbackRequest,
+  feedbackReceiptShape,
+  feedbackShape,
+  maxFeedbackBody,
+} from './feedback-api.ts';
+import { type OutsideReport, outsideReportShape } from './outside-api.ts';
+import {
+  type Paths,
+  pathsShape,
+  type ToldNames,
+  toldNamesShape,
+  type WhyRequest,
+  type WhyView,
+  whyRequestShape,
+  whyShape,
+} from './paths-api.ts';
+import {
+  type SessionAnswer,
+  type SessionRequest,
+  sessionAnswerShape,
+  sessionRequestShape,
+} from './session-api.ts';
 import {
   challengeText,
   idText,
@@ -34,6 +59,8 @@ export interface ApiRoute<Body, Result> {
   readonly status: 200 | 201 | 204;
   readonly body: Shape<Body> | undefined;
   readonly result: Shape<Result> | undefined;
+  /** Of the request, where it may be larger than others. */
+  readonly maxBodyBytes?: number;
 }
 
 export interface Challenge {
@@ -76,6 +103,8 @@ export interface DeviceView {
   readonly expiresAt?: string;
   /** The path it is pinned to, or 'auto'. */
   readonly path: string;
+  /** The filter of names that it has chosen; absent: the edge's own. */
+  readonly families?: Families;
 }
 
 export interface DeviceRename {
@@ -95,24 +124,18 @@ export interface KeyResult {
   readonly formerKeyUntil: string;
 }
 
-export interface PathView {
-  readonly id: string;
-  readonly type: string;
-  /** As the edge measures it now. */
-  readonly state: 'up' | 'down' | 'unknown';
-}
-
-export interface Paths {
-  /** Granted to this device. */
-  readonly paths: readonly PathView[];
-  /** The one it is pinned to, or 'auto'. */
-  readonly chosen: string;
-}
-
 export interface PathChoice {
   /** An id, or 'auto'. */
   readonly path: string;
 }
+
+export interface FamiliesChoice {
+  /** 'edge': what the edge's configuration says. */
+  readonly families: Families | 'edge';
+}
+
+/** Filters of names, as those of 1.1.1.1 for Families. */
+export type Families = 'off' | 'malware' | 'full';
 
 export interface HostRule {
   /** 'example.com' or '*.example.com'. */
@@ -121,8 +144,13 @@ export interface HostRule {
   readonly use: string;
 }
 
+/** Of this API and of what is asked inside the tunnel; higher where something new was added. */
+export const protocolVersion = 1;
+
 /** How this device should set itself up. */
 export interface DeviceConfig {
+  /** The edge's `protocolVersion`; absent from edges older than it. */
+  readonly protocol?: number;
   /** Changes with the content; also the ETag. */
   readonly revision: string;
   /** Of the device, with prefix length. */
@@ -159,13 +187,20 @@ export interface DeviceRoutes {
   readonly challenge: ApiRoute<undefined, Challenge>;
   readonly enrol: ApiRoute<EnrolRequest, Enrolled>;
   readonly me: ApiRoute<undefined, DeviceView>;
+  readonly diagnosis: ApiRoute<undefined, DeviceDiagnosis>;
+  readonly tellOutside: ApiRoute<OutsideReport, undefined>;
   readonly rename: ApiRoute<DeviceRename, DeviceView>;
   readonly leave: ApiRoute<undefined, undefined>;
   readonly rotateKey: ApiRoute<KeyRequest, KeyResult>;
+  readonly openSession: ApiRoute<SessionRequest, SessionAnswer>;
   readonly paths: ApiRoute<undefined, Paths>;
   readonly choosePath: ApiRoute<PathChoice, Paths>;
+  readonly chooseFamilies: ApiRoute<FamiliesChoice, DeviceView>;
+  readonly why: ApiRoute<WhyRequest, WhyView>;
+  readonly tellNames: ApiRoute<ToldNames, undefined>;
   readonly config: ApiRoute<undefined, DeviceConfig>;
   readonly directory: ApiRoute<undefined, Directory>;
+  readonly sendFeedback: ApiRoute<FeedbackRequest, FeedbackReceipt>;
 }
 
 export type DeviceRouteName = keyof DeviceRoutes;
@@ -187,6 +222,7 @@ export const deviceShape: Shape<DeviceView> = shapeOf(
     createdAt: timeText,
     expiresAt: Type.Optional(timeText),
     path: Type.String(),
+    families: Type.Optional(Type.Union([Type.Literal('off'), Type.Literal('malware'), Type.Literal('full')])),
   }),
 );
 const edgeShape: Shape<DirectoryEdge> = shapeOf(
@@ -201,6 +237,7 @@ const edgeShape: Shape<DirectoryEdge> = shapeOf(
 );
 const configShape: Shape<DeviceConfig> = shapeOf(
   Type.Object({
+    protocol: Type.Optional(Type.Integer({ minimum: 1 })),
     revision: Type.String(),
     addresses: texts,
     gateway: texts,
@@ -236,14 +273,17 @@ const keyShape: Shape<KeyRequest> = shapeOf(
 const keyResultShape: Shape<KeyResult> = shapeOf(
   Type.Object({ device: deviceShape, formerKeyUntil: timeText }),
 );
-const pathState = Type.Union([Type.Literal('up'), Type.Literal('down'), Type.Literal('unknown')]);
-const pathsShape: Shape<Paths> = shapeOf(
-  Type.Object({
-    paths: Type.Array(Type.Object({ id: Type.String(), type: Type.String(), state: pathState })),
-    chosen: Type.String(),
-  }),
-);
 const choiceShape: Shape<PathChoice> = shapeOf(Type.Object({ path: pathText }, strict));
+const familiesShape: Shape<FamiliesChoice> = shapeOf(
+  Type.Object(
+    {
+      families: Type.Union(
+        (['off', 'malware', 'full', 'edge'] as const).map((choice) => Type.Literal(choice)),
+      ),
+    },
+    strict,
+  ),
+);
 const directoryShape: Shape<Directory> = shapeOf(Type.Object({ edges: Type.Array(edgeShape) }));
 
 export const deviceRoutes: DeviceRoutes = {
@@ -261,6 +301,7 @@ export const deviceRoutes: DeviceRoutes = {
     result: enrolledShape,
   },
   me: get('/v1/devices/me', 'This device.', deviceShape),
+  diagnosis: get('/v1/devices/me/diagnosis', 'What the edge saw of this device.', diagnosisShape),
   rename: change(['PATCH', '/v1/devices/me'], 'Renames this device.', renameShape, deviceShape),
   leave: {
     method: 'DELETE',
@@ -277,10 +318,62 @@ export const deviceRoutes: DeviceRoutes = {
     keyShape,
     keyResultShape,
   ),
+  openSession: {
+    method: 'POST',
+    path: '/v1/devices/me/session',
+    text: 'A key and a preshared key for one session, safe from quantum computers. The key works once it is heard.',
+    access: 'device',
+    status: 200,
+    body: sessionRequestShape,
+    result: sessionAnswerShape,
+  },
   paths: get('/v1/paths', 'The paths granted to this device.', pathsShape),
   choosePath: change(['PUT', '/v1/devices/me/path'], 'Pins this device to a path.', choiceShape, pathsShape),
+  chooseFamilies: change(
+    ['PUT', '/v1/devices/me/families'],
+    'Chooses how the edge filters names for this device.',
+    familiesShape,
+    deviceShape,
+  ),
+  why: {
+    method: 'POST',
+    path: '/v1/paths/why',
+    text: 'By which path this device reaches a place, and why.',
+    access: 'device',
+    status: 200,
+    body: whyRequestShape,
+    result: whyShape,
+  },
+  tellNames: {
+    method: 'PUT',
+    path: '/v1/devices/me/names',
+    text: 'Names that this device has looked up elsewhere, of those that host rules mean. Kept for an hour at most.',
+    access: 'device',
+    status: 204,
+    body: toldNamesShape,
+    result: undefined,
+  },
+  tellOutside: {
+    method: 'PUT',
+    path: '/v1/devices/me/outside',
+    text: 'Which ports of the edge this device reaches from where it is. Only where the edge asked for it.',
+    access: 'device',
+    status: 204,
+    body: outsideReportShape,
+    result: undefined,
+  },
   config: get('/v1/config', 'How this device should set itself up. Knows If-None-Match.', configShape),
   directory: get('/v1/directory', 'The edges that take this device.', directoryShape),
+  sendFeedback: {
+    method: 'POST',
+    path: '/v1/devices/me/feedback',
+    text: 'Sends words to whoever runs the edge.',
+    access: 'device',
+    status: 201,
+    body: feedbackShape,
+    result: feedbackReceiptShape,
+    maxBodyBytes: maxFeedbackBody,
+  },
 };
 
 function get<Result>(path: string, text: string, result: Shape<Result>): ApiRoute<undefined, Result> {

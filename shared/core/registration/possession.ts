@@ -17,8 +17,11 @@
 import { ascii, concat, equalBytes, wipe, writeU32BE } from '../base/bytes.ts';
 import type { CryptoSuite } from '../crypto/suite.ts';
 
-/** What the key is proven for. `enrol`: fields are token, name, platform. `rotate`: the device's id. */
-export type ProofPurpose = 'enrol' | 'rotate';
+/**
+ * What the key is proven for. `enrol`: fields are token, name, platform. `rotate`: the device's id. `session`: the KEM's
+ * key; no challenge, since a key that is given twice is refused and nobody can use another's.
+ */
+export type ProofPurpose = 'enrol' | 'rotate' | 'session';
 
 export interface ProofRequest {
   readonly purpose: ProofPurpose;

@@ -28,14 +28,29 @@ export const problemCodes = {
   'device-expired': [403, 'The time of this device is over.', 'Ask whoever runs the edge.'],
   forbidden: [403, 'This key may not do that.', 'Use one with another role.'],
   'path-not-granted': [403, 'That path is not granted to this device.', 'See: GET /v1/paths'],
+  'udp-elsewhere': [
+    403,
+    'This edge carries UDP to its own tunnel and nowhere else.',
+    'Ask for edge.culvert and one of its UDP ports.',
+  ],
   'not-found': [404, 'There is nothing here.', 'See /openapi.json.'],
   'method-not-allowed': [405, 'That cannot be done here.', 'See /openapi.json.'],
   timeout: [408, 'The request took too long to arrive.', 'Try again.'],
   'key-taken': [409, 'Another device has that key.', 'Make a new key pair.'],
+  'session-elsewhere': [
+    409,
+    'Another worker of this edge would carry that key.',
+    'Make a new key pair and ask again.',
+  ],
   'name-taken': [409, 'Another one has that name.', 'Choose another name.'],
   'too-large': [413, 'The request is too large.', 'Compare it with /openapi.json.'],
   'wrong-media-type': [415, 'The body must be JSON.', 'Send content-type: application/json.'],
   'expectation-failed': [417, 'The edge cannot do what Expect asks.', 'Leave the Expect header out.'],
+  'too-much-feedback': [
+    429,
+    'This device has sent as much feedback as it may within a day.',
+    'Send it tomorrow.',
+  ],
   'too-many-requests': [429, 'Too many requests.', 'Wait, then try again.'],
   'headers-too-large': [431, 'The headers are too large.', 'Send fewer.'],
   internal: [500, 'The edge met a bug.', 'Please report it.'],
@@ -44,6 +59,7 @@ export const problemCodes = {
     'The edge has no address left for another device.',
     'Remove devices, or widen network.',
   ],
+  'no-room': [503, 'The edge carries as many streams as it can.', 'Try again later.'],
   unavailable: [503, 'The edge cannot write to its store now.', 'Look at the disk and the log of the edge.'],
 } as const;
 

@@ -9,6 +9,10 @@ export const namePattern = '^[\\p{L}\\p{N}][\\p{L}\\p{N} ._-]{0,62}$';
 export const idPattern = '^[a-z0-9]{8,32}$';
 /** Ids of paths, as edge.yaml names them. */
 export const pathPattern = '^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$';
+/** What an operator may call a kind of device: 'kids', 'work'. */
+export const tagPattern = '^[a-z0-9][a-z0-9._-]{0,31}$';
+/** Of one device. */
+export const maxTags = 16;
 /** The word for "the edge chooses". */
 export const autoPath = 'auto';
 
@@ -17,6 +21,10 @@ export const strict: { readonly additionalProperties: false } = { additionalProp
 export const nameText: TSchema & { static: string } = Type.String({ pattern: namePattern, maxLength: 63 });
 export const idText: TSchema & { static: string } = Type.String({ pattern: idPattern });
 export const pathText: TSchema & { static: string } = Type.String({ pattern: pathPattern });
+export const tagsText: TSchema & { static: string[] } = Type.Array(Type.String({ pattern: tagPattern }), {
+  maxItems: maxTags,
+  uniqueItems: true,
+});
 /** 32 bytes in canonical base64, as `wg` writes keys. */
 export const keyText: TSchema & { static: string } = Type.String({
   pattern: '^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$',
@@ -40,7 +48,12 @@ export const amount: TSchema & { static: number } = Type.Integer({
 export const texts: TSchema & { static: string[] } = Type.Array(Type.String());
 
 const namePatternExact = new RegExp(namePattern, 'u');
+const tagPatternExact = new RegExp(tagPattern);
 
 export function isDeviceName(text: string): boolean {
   return namePatternExact.test(text);
+}
+
+export function isTag(text: string): boolean {
+  return tagPatternExact.test(text);
 }

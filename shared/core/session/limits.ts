@@ -21,6 +21,8 @@ export interface Limits {
   readonly jitterMs: number;
   /** A peer that initiates more often than this is ignored meanwhile. */
   readonly initiationMinIntervalMs: number;
+  /** Data that is unanswered for so long is announced ('unanswered'), once per silence; 0 = never. Nothing is sent for it. */
+  readonly announceUnansweredMs: number;
 }
 
 /**
@@ -37,6 +39,7 @@ export const paperLimits: Limits = {
   keepaliveTimeoutMs: 10 * secondMs,
   jitterMs: 333,
   initiationMinIntervalMs: 20,
+  announceUnansweredMs: 0,
 };
 
 /** Packets that wait for a handshake, per peer. */

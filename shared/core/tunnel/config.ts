@@ -38,10 +38,26 @@ export interface PeerChange {
   readonly endpoint?: Endpoint;
   /** Seconds, 0 = off. */
   readonly persistentKeepalive?: number;
+  /** Our extension of the protocol: ask for a new session now. The present one goes on meanwhile. */
+  readonly renew?: boolean;
+  /**
+   * Ours as well: copies of every initiation go to these places too, the one under way included, until one is answered;
+   * who answers is where the peer is. Adds to those of before; none at all forgets them.
+   */
+  readonly alsoTo?: readonly Endpoint[];
   readonly replaceAllowedIps?: boolean;
   readonly allowedIps: readonly PrefixText[];
   /** Our extension of the protocol: prefixes to take away from this peer. */
   readonly removeAllowedIps?: readonly PrefixText[];
+  /** Ours as well: how fast the peer may be and how much it may move. */
+  readonly limits?: PeerLimits;
+}
+
+export interface PeerLimits {
+  /** Bytes a second of packets inside the tunnel, in each direction; 0 = no limit. */
+  readonly rateBytes: number;
+  /** What the peer's rxBytes and txBytes may be together: the packet that would pass it is dropped, and all after. */
+  readonly allowanceBytes: number | undefined;
 }
 
 export interface DeviceStatus {
@@ -79,4 +95,8 @@ export interface PeerStatus {
   readonly txBytes: number;
   readonly persistentKeepalive: number;
   readonly allowedIps: readonly PrefixText[];
+  /** Absent: none. */
+  readonly limits?: PeerLimits;
+  /** It has moved all that its limits allow, and moves nothing more. Absent: it has not. */
+  readonly isSpent?: boolean;
 }

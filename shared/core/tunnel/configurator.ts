@@ -7,13 +7,15 @@ import { CookieJar } from '../admission/cookie-jar.ts';
 import { macKey } from '../admission/macs.ts';
 import { assert } from '../base/assert.ts';
 import { equalBytes, isZero, wipe } from '../base/bytes.ts';
+import { type Endpoint, endpointSize, sameRemote } from '../base/endpoint.ts';
 import { parsePrefix, readEndpoint, writeEndpoint } from '../base/ip.ts';
 import { type MonoMs, secondMs } from '../base/time.ts';
 import type { Keypair } from '../session/keypair.ts';
-import type { CoreStatus, DeviceChange, PeerChange, PeerStatus } from './config.ts';
+import type { CoreStatus, DeviceChange, PeerChange, PeerLimits, PeerStatus } from './config.ts';
 import type { TunnelContext } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
-import { Peer } from './peer.ts';
+import { maxCopies, Peer } from './peer.ts';
+import { limitsAnything, PeerLimiter } from './peer-limit.ts';
 import type { StagedBudget } from './staged.ts';
 
 export class Configurator {
@@ -21,6 +23,7 @@ export class Configurator {
   readonly #handshakes: Handshakes;
   readonly #asleep: (peer: Peer) => void;
   readonly #budget: StagedBudget = { bytes: 0 };
+  readonly #pacedBudget: StagedBudget = { bytes: 0 };
 
   /** `asleep` takes a removed peer out of the wake queue. */
   constructor(context: TunnelContext, handshakes: Handshakes, asleep: (peer: Peer) => void) {
@@ -92,10 +95,22 @@ export class Configurator {
       assert(writeEndpoint(peer.endpoint, 0, change.endpoint), 'the endpoint was validated');
     }
     this.#applyAllowedIps(peer, change);
+    if (change.limits !== undefined) applyLimits(peer, change.limits, this.#pacedBudget);
     if (change.persistentKeepalive !== undefined) {
       const before = peer.persistentKeepaliveMs;
       peer.persistentKeepaliveMs = change.persistentKeepalive * secondMs;
       if (before === 0 || peer.persistentKeepaliveMs === 0) timers.persistNow(peer, now);
+    }
+    if (change.alsoTo !== undefined) {
+      peer.alsoTo = change.alsoTo.length === 0 ? [] : withMore(peer.alsoTo, change.alsoTo);
+      if (peer.alsoTo.length === 0) peer.copied = 0;
+      if (peer.pending !== undefined) timers.copyNow(peer, now);
+    }
+    if (change.renew === true) {
+      // Whoever asks has reason to: the pause between two initiations is for ourselves.
+      peer.lastInitiationAt = undefined;
+      peer.forgetSticky();
+      timers.initiateNow(peer, now);
     }
     if (peer.staged.count > 0 && peer.hasEndpoint) timers.initiateNow(peer, now);
   }
@@ -117,9 +132,10 @@ export class Configurator {
 
   #create(publicKey: Uint8Array): Peer {
     const { suite, indices, peers } = this.#context;
+    const own = publicKey.slice();
     const peer = new Peer({
-      publicKey: publicKey.slice(),
-      cookieJar: new CookieJar(suite, publicKey),
+      publicKey: own,
+      cookieJar: new CookieJar(suite, own),
       budget: this.#budget,
       retired: (keypair: Keypair) => indices.delete(keypair.localIndex),
     });
@@ -141,6 +157,7 @@ export class Configurator {
     peers.delete(peer.publicKey);
     this.#handshakes.forget(peer);
     peer.timers.clearAll();
+    peer.limiter?.clear();
     this.#asleep(peer);
     wipe(peer.presharedKey);
     if (peer.staticShared !== undefined) wipe(peer.staticShared);
@@ -164,6 +181,30 @@ export class Configurator {
       txBytes: peer.txBytes,
       persistentKeepalive: Math.round(peer.persistentKeepaliveMs / secondMs),
       allowedIps: this.#context.allowedIps.textsOf(peer),
+      ...(peer.limiter === undefined ? {} : limitsStatus(peer.limiter)),
     };
   }
+}
+
+/** Each place once. What passes the limit is left out: there are others. */
+function withMore(before: readonly Uint8Array[], places: readonly Endpoint[]): readonly Uint8Array[] {
+  const all = [...before];
+  for (const place of places) {
+    const record = new Uint8Array(endpointSize);
+    assert(writeEndpoint(record, 0, place), 'the endpoint was validated');
+    if (all.length < maxCopies && !all.some((one) => sameRemote(one, 0, record, 0))) all.push(record);
+  }
+  return all;
+}
+
+function limitsStatus({ limits, isSpent }: PeerLimiter): Pick<PeerStatus, 'limits' | 'isSpent'> {
+  return isSpent ? { limits, isSpent } : { limits };
+}
+
+function applyLimits(peer: Peer, limits: PeerLimits, budget: StagedBudget): void {
+  if (!limitsAnything(limits)) {
+    peer.limiter?.clear();
+    peer.limiter = undefined;
+  } else if (peer.limiter === undefined) peer.limiter = new PeerLimiter(limits, budget);
+  else peer.limiter.change(limits);
 }

@@ -18,7 +18,7 @@ import { PeerTable } from '../peers/peer-table.ts';
 import { type Limits, paperLimits } from '../session/limits.ts';
 import type { CoreStatus, DeviceChange } from './config.ts';
 import { Configurator } from './configurator.ts';
-import { drop, type IndexEntry, type TunnelContext } from './context.ts';
+import { announce, drop, type IndexEntry, type TunnelContext } from './context.ts';
 import { EphemeralStock } from './ephemerals.ts';
 import type { TunnelEvent } from './events.ts';
 import { HandshakeDesk } from './handshake-desk.ts';
@@ -179,6 +179,15 @@ export class TunnelDevice {
         return;
       case 'forget-keys':
         this.#handshakes.forget(peer);
+        return;
+      case 'unanswered':
+        announce(this.#context, { kind: 'unanswered', publicKey: peer.publicKey });
+        return;
+      case 'copy-initiation':
+        this.#handshakes.copy(peer, out);
+        return;
+      case 'paced':
+        this.#outbound.sendPaced(peer, now, out);
         return;
       case 'persistent-keepalive':
         if (peer.persistentKeepaliveMs > 0) this.#outbound.sendKeepalive(peer, now, out);

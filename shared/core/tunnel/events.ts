@@ -5,5 +5,7 @@ export type TunnelEvent =
   | { readonly kind: 'expired'; readonly publicKey: Uint8Array }
   | { readonly kind: 'roamed'; readonly publicKey: Uint8Array }
   | { readonly kind: 'gave-up'; readonly publicKey: Uint8Array }
+  /** Data was sent and nothing came back for `announceUnansweredMs`; only where that is asked for. */
+  | { readonly kind: 'unanswered'; readonly publicKey: Uint8Array }
   /** An authenticated data packet (keepalives included) came after the handshake, the first of its session. */
   | { readonly kind: 'confirmed'; readonly publicKey: Uint8Array };

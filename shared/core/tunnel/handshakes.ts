@@ -85,10 +85,31 @@ export class Handshakes {
     peer.pending = begun;
     peer.cookieJar.sign(out.bytes.subarray(offset, offset + initiationSize), now);
     if (!out.push(offset, initiationSize, address, handshakeTos)) drop(this.#context, 'batch-full');
+    peer.pendingMessage = out.bytes.slice(offset, offset + initiationSize);
+    peer.copied = 0;
+    if (peer.alsoTo.length > 0) this.copy(peer, out);
     peer.lastInitiationAt = now;
     peer.txBytes += initiationSize;
     timers.sent(peer, now);
     timers.initiated(peer, now);
+  }
+
+  /**
+   * The initiation under way to the places that do not have it yet. The responder answers the first that arrives and
+   * takes the others for repeats; its answer says where it is.
+   */
+  copy(peer: Peer, out: PacketBatch): void {
+    const { pendingMessage, alsoTo } = peer;
+    if (peer.pending === undefined || pendingMessage === undefined) return;
+    for (const record of alsoTo.slice(peer.copied)) {
+      const offset = out.reserve(initiationSize);
+      const address = out.addAddress(record, 0);
+      if (offset < 0 || address < 0) return;
+      out.bytes.set(pendingMessage, offset);
+      if (!out.push(offset, initiationSize, address, handshakeTos)) drop(this.#context, 'batch-full');
+      peer.txBytes += initiationSize;
+      peer.copied++;
+    }
   }
 
   /**
@@ -162,6 +183,9 @@ export class Handshakes {
     const keys = pending.finish(peer.presharedKey, message.bytes, message.offset);
     if (typeof keys === 'string') return keys;
     peer.pending = undefined;
+    peer.pendingMessage = undefined;
+    peer.alsoTo = [];
+    peer.copied = 0;
     peer.rxBytes += responseSize;
     this.#moved(peer, message);
     this.#derive(peer, keys, now);
@@ -230,6 +254,7 @@ export class Handshakes {
     this.#context.indices.delete(peer.pending.localIndex);
     peer.pending.wipe();
     peer.pending = undefined;
+    peer.pendingMessage = undefined;
   }
 }
 

@@ -92,6 +92,8 @@ export class Inbound {
     if (!keypair.window.accept(counter)) return 'replayed';
 
     const peer = entry.peer;
+    const { limiter } = peer;
+    if (limiter?.hasAllowance(peer.rxBytes + peer.txBytes + size) === false) return 'over-quota';
     peer.rxBytes += size;
     this.#opened++;
     if (batch.address[i] !== this.#address) {
@@ -103,6 +105,7 @@ export class Inbound {
     if (!keypair.confirmed) this.#confirm(entry, keypair, now);
     if (length === 0) return 'ok';
     this.#openedPlain++;
+    if (limiter?.mayReceive(length, now) === false) return 'over-rate';
     return this.#deliver(bytes, plain, length, batch.tos[i]!, toTun);
   }
 

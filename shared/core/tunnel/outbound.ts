@@ -19,6 +19,9 @@ import { drop, type TunnelContext } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { Peer } from './peer.ts';
 
+/** Between two turns of packets that a rate holds back: a timer for each would cost more than it carries. */
+const leastWaitMs = 1;
+
 export class Outbound {
   readonly #context: TunnelContext;
   readonly #handshakes: Handshakes;
@@ -49,6 +52,7 @@ export class Outbound {
         this.#endRun(now, out);
         this.#beginRun(peer, now, out);
       }
+      if (peer.limiter !== undefined && !this.#isInRate(peer, batch, i, now)) continue;
       if (this.#keypair === undefined)
         drop(this.#context, 'staging-full', peer.staged.push(bytes, offset, length));
       else this.#seal(bytes, offset, length, out);
@@ -74,6 +78,26 @@ export class Outbound {
     this.#endRun(now, out);
   }
 
+  /** Sends what the peer's rate has held back, as far as it may go by now. */
+  sendPaced(peer: Peer, now: MonoMs, out: PacketBatch): void {
+    const { limiter } = peer;
+    if (limiter === undefined) return;
+    this.#beginRun(peer, now, out);
+    for (let packet = limiter.nextWaiting(now); packet !== undefined; packet = limiter.nextWaiting(now)) {
+      if (this.#keypair === undefined) {
+        drop(this.#context, 'staging-full', peer.staged.push(packet, 0, packet.length));
+      } else {
+        const offset = out.count === out.capacity ? -1 : out.reserve(packet.length);
+        if (offset < 0) break; // the rest goes with the next run
+        out.bytes.set(packet, offset);
+        this.#seal(out.bytes, offset, packet.length, out);
+      }
+      limiter.sent(packet, now);
+    }
+    this.#endRun(now, out);
+    this.#pace(peer, now);
+  }
+
   /** An empty packet, so that the other side hears from us (§6.5). Asks for a session where there is none. */
   sendKeepalive(peer: Peer, now: MonoMs, out: PacketBatch): void {
     peer.keepaliveStaged = true;
@@ -83,6 +107,19 @@ export class Outbound {
   /** After our handshake completed: what waits, or an empty packet, tells the responder (§6.3). */
   confirmSession(peer: Peer, now: MonoMs, out: PacketBatch): void {
     this.sendKeepalive(peer, now, out);
+  }
+
+  /** Whether a packet to a peer with limits may go now. Else it waits, or is lost. */
+  #isInRate(peer: Peer, batch: PacketBatch, i: number, now: MonoMs): boolean {
+    const verdict = peer.limiter?.send(batch.bytes, batch.offset[i]!, batch.length[i]!, now) ?? 'ok';
+    if (verdict === 'over-rate') drop(this.#context, verdict);
+    else if (verdict === 'waits' && !peer.timers.isSet('paced')) this.#pace(peer, now);
+    return verdict === 'ok';
+  }
+
+  #pace(peer: Peer, now: MonoMs): void {
+    const waitMs = peer.limiter?.waitMs();
+    if (waitMs !== undefined) this.#context.timers.pace(peer, now, Math.max(leastWaitMs, waitMs));
   }
 
   #sealKeepalive(out: PacketBatch): void {
@@ -122,6 +159,10 @@ export class Outbound {
     const keypair = this.#keypair!;
     const peer = this.#peer!;
     const padded = paddedLength(length, this.#context.mtu);
+    if (peer.limiter?.hasAllowance(peer.rxBytes + peer.txBytes + padded + transportOverhead) === false) {
+      drop(this.#context, 'over-quota');
+      return;
+    }
     const tos = length === 0 ? 0 : ipEcn(bytes, offset);
     if (padded !== length) bytes.fill(0, offset + length, offset + padded);
     const counter = keypair.sendCounter++;

@@ -24,8 +24,9 @@ export class PeerTimers {
   /** Data left for the peer: it should answer within this time (§6.5). */
   dataSent(peer: Peer, now: MonoMs): void {
     if (peer.timers.isSet('new-handshake')) return;
-    const { keepaliveTimeoutMs, rekeyTimeoutMs } = this.#limits;
+    const { keepaliveTimeoutMs, rekeyTimeoutMs, announceUnansweredMs } = this.#limits;
     this.#set(peer, 'new-handshake', now, keepaliveTimeoutMs + rekeyTimeoutMs + this.#jitter());
+    if (announceUnansweredMs > 0) this.#set(peer, 'unanswered', now, announceUnansweredMs);
   }
 
   /** Data came from the peer: it must hear something within this time (§6.5). */
@@ -46,6 +47,7 @@ export class PeerTimers {
   /** Anything authenticated came from the peer. */
   received(peer: Peer, now: MonoMs): void {
     peer.timers.clear('new-handshake');
+    peer.timers.clear('unanswered');
     this.persist(peer, now);
   }
 
@@ -86,6 +88,16 @@ export class PeerTimers {
   /** Packets wait and the peer can be reached now: ask for a session at once. */
   initiateNow(peer: Peer, now: MonoMs): void {
     this.#set(peer, 'new-handshake', now, 0);
+  }
+
+  /** Further places for the initiation under way: at once. */
+  copyNow(peer: Peer, now: MonoMs): void {
+    this.#set(peer, 'copy-initiation', now, 0);
+  }
+
+  /** Packets wait for the peer's rate: the next may go then. */
+  pace(peer: Peer, now: MonoMs, waitMs: number): void {
+    this.#set(peer, 'paced', now, waitMs);
   }
 
   /** Puts the peer back into the queue for its earliest deadline. */

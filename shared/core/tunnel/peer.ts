@@ -10,6 +10,7 @@ import type { MonoMs } from '../base/time.ts';
 import type { InitiatorHandshake } from '../noise/initiator.ts';
 import type { Keypair } from '../session/keypair.ts';
 import { Keyring } from '../session/keyring.ts';
+import type { PeerLimiter } from './peer-limit.ts';
 import { type StagedBudget, StagedPackets } from './staged.ts';
 
 /** The timers of §6, by what happens when they fire. */
@@ -19,9 +20,17 @@ export const peerTimers = [
   'new-handshake',
   'forget-keys',
   'persistent-keepalive',
+  // Ours: packets that a rate has held back may go.
+  'paced',
+  'unanswered',
+  // Ours: the initiation under way is to go to further places.
+  'copy-initiation',
 ] as const;
 
 export type PeerTimer = (typeof peerTimers)[number];
+
+/** Places for copies of an initiation: every port and address family of an edge. */
+export const maxCopies = 32;
 
 export interface PeerOptions {
   readonly publicKey: Uint8Array;
@@ -44,6 +53,12 @@ export class Peer {
   keepaliveStaged = false;
   /** An initiation of ours that waits for its response. */
   pending: InitiatorHandshake | undefined;
+  /** The message itself, for copies. */
+  pendingMessage: Uint8Array | undefined;
+  /** Where copies of initiations go: endpoint records, at most `maxCopies`. */
+  alsoTo: readonly Uint8Array[] = [];
+  /** Of `alsoTo`, how many have the initiation under way. */
+  copied = 0;
 
   readonly timers: Deadlines<PeerTimer> = new Deadlines(peerTimers);
   /** Written by the wake queue. */
@@ -62,6 +77,8 @@ export class Peer {
   /** We asked for a new session late in the life of the current one; once is enough. */
   rekeyedLate = false;
 
+  /** Undefined, for most: no limits. */
+  limiter: PeerLimiter | undefined;
   rxBytes = 0;
   txBytes = 0;
   /** From our last answered initiation to its response, milliseconds. */

@@ -54,13 +54,18 @@ export class VirtualTime implements Timing {
     };
   }
 
+  /** The machine slept: what was due meanwhile comes late. */
+  sleep(ms: number): void {
+    this.#now += ms;
+  }
+
   async runUntil(end: number): Promise<void> {
     for (;;) {
       const next = this.#queue.at(-1);
       if (next === undefined || next.at > end) break;
       this.#queue.pop();
       if (next.run === undefined) continue;
-      this.#now = next.at;
+      this.#now = Math.max(this.#now, next.at);
       next.run();
       for (let turn = 0; turn < 12; turn++) await Promise.resolve();
     }

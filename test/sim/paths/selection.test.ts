@@ -236,6 +236,20 @@ describe.each([1, 2, 3])('with seed %i', (seed) => {
   });
 });
 
+test('a clock that jumps by a night of sleep moves no default by itself and fails no flow', async () => {
+  const world = new PathWorld({ paths: [steady('a', 20), steady('b', 45)] });
+  await world.run(5 * minute);
+  const before = world.records.length;
+
+  world.time.sleep(8 * hour);
+  await world.run(8 * hour + 10 * minute);
+
+  const after = world.records.slice(before);
+  expect(after.length).toBeGreaterThan(100);
+  expect(after.filter((record) => record.path !== 'a')).toEqual([]);
+  expect(world.selector.switches).toBe(0);
+});
+
 test('a running flow is never moved nor ended by anything that happens to its path', async () => {
   const world = new PathWorld({
     paths: [mortal('a', 20, [[minute, hour]]), steady('b', 45)],

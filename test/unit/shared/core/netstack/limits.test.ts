@@ -201,6 +201,7 @@ describe('whatever comes', () => {
           halfOpen: 0,
           timeWait: 0,
           udpFlows: 0,
+          echoFlows: 0,
           reassemblies: 0,
           memoryBytes: 0,
         });
