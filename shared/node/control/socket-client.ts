@@ -3,7 +3,7 @@
  * is one request. Errors come back as the CulvertError that the daemon threw.
  */
 
-import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { StringDecoder } from 'node:string_decoder';
 import {
   type ApiError,
@@ -15,6 +15,7 @@ import {
 } from '../../core/control/api.ts';
 import { CulvertError, type ErrorCode, errorCodes } from '../../core/control/codes.ts';
 import type { Status } from '../../core/control/status.ts';
+import { request } from '../http.ts';
 
 const answerTimeoutMs = 30_000;
 const maxAnswerBytes = 16 * 1024 * 1024;

@@ -4,7 +4,7 @@
  */
 
 import { chmodSync, chownSync, mkdirSync, unlinkSync } from 'node:fs';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -19,6 +19,7 @@ import {
   routes,
 } from '../../core/control/api.ts';
 import { CulvertError, type ErrorCode } from '../../core/control/codes.ts';
+import { createServer } from '../http.ts';
 import { type StatusSource, streamStatus } from './status-stream.ts';
 
 /** Largest request; an imported file is the largest thing. */

@@ -13,6 +13,7 @@ const signatures = {
   socket: 'int socket(int domain, int type, int protocol)',
   socketpair: 'int socketpair(int domain, int type, int protocol, uintptr_t pair)',
   bind: 'int bind(int fd, uintptr_t address, uint32_t length)',
+  connect: 'int connect(int fd, uintptr_t address, uint32_t length)',
   getsockname: 'int getsockname(int fd, uintptr_t address, uintptr_t length)',
   setsockopt: 'int setsockopt(int fd, int level, int name, uintptr_t value, uint32_t length)',
   getsockopt: 'int getsockopt(int fd, int level, int name, uintptr_t value, uintptr_t length)',
@@ -50,6 +51,7 @@ export interface Libc {
   /** Writes two descriptors (8 bytes) to `pair`. */
   socketpair(domain: number, type: number, protocol: number, pair: Pointer): number;
   bind(fd: number, address: Pointer, length: number): number;
+  connect(fd: number, address: Pointer, length: number): number;
   getsockname(fd: number, address: Pointer, length: Pointer): number;
   setsockopt(fd: number, level: number, name: number, value: Pointer, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: Pointer, length: Pointer): number;
@@ -122,6 +124,7 @@ function link(): FfiVerdict {
       socket: self.func(signatures.socket),
       socketpair: self.func(signatures.socketpair),
       bind: self.func(signatures.bind),
+      connect: self.func(signatures.connect),
       getsockname: self.func(signatures.getsockname),
       setsockopt: self.func(signatures.setsockopt),
       getsockopt: self.func(signatures.getsockopt),

@@ -12,6 +12,8 @@ import type { Destination, NetStack } from '../../core/netstack/stack.ts';
 import type { DeviceStatus } from '../../core/tunnel/config.ts';
 import type { Clock } from '../clock.ts';
 import type { TunnelBackend } from '../dataplane/messages.ts';
+import type { TurnJudge } from '../tun/tun-netstack.ts';
+import type { FirstBytesWish } from './first-bytes.ts';
 
 /** Why a connection through the stack did not come about. */
 export type ConnectFailure = 'refused' | 'unreachable' | 'timeout' | 'full' | 'closed';
@@ -42,7 +44,10 @@ export interface TcpIncoming {
   onGone(listener: () => void): void;
 }
 
-/** Datagrams between two ends, through the stack. */
+/**
+ * Datagrams between two ends, through the stack. Or a series of echo requests and replies: then a datagram is an ICMP
+ * message from its type on, of which type, identifier and checksum are set by whoever sends it.
+ */
 export interface UdpChannel {
   /** Our end; for what came from the tunnel, the destination that was asked for. */
   readonly local: FlowEnd;
@@ -65,6 +70,8 @@ export interface StackHost {
   connectTcp(to: Destination, signal?: AbortSignal): Promise<Duplex>;
   /** Undefined where a limit is reached. */
   openUdp(to: Destination): UdpChannel | undefined;
+  /** A series of echo requests of our own. Undefined where a limit is reached. */
+  openEcho(to: Pick<Destination, 'destination'>): UdpChannel | undefined;
   /** Connections to this port of the stack's own addresses. One listener a port. */
   listenTcp(port: number, listener: (incoming: TcpIncoming) => void): void;
   /** First datagrams of new flows to this port of the stack's own addresses. */
@@ -72,6 +79,8 @@ export interface StackHost {
   /** Connections to any other destination (needs `acceptAny`); without a listener they are reset. */
   onTcp(listener: (incoming: TcpIncoming) => void): void;
   onUdp(listener: (channel: UdpChannel) => void): void;
+  /** Series of echo requests to any other destination; without a listener they are dropped. */
+  onEcho(listener: (channel: UdpChannel) => void): void;
   /** Breaks every connection and flow whose tunnel-side address `matches`; a device that was removed. */
   cut(matches: (remote: Uint8Array) => boolean): void;
   readonly usage: NetStack['usage'];
@@ -89,6 +98,8 @@ export interface FarRequest {
 export interface FarTcpRequest extends FarRequest {
   /** Aborted where the asker gave up meanwhile or it took too long. */
   readonly signal: AbortSignal;
+  /** What the asker has said already, where `firstBytes` wished it. To be read only: it is passed on by the caller. */
+  readonly firstBytes?: Uint8Array;
 }
 
 /**
@@ -114,12 +125,22 @@ export interface FarUdp {
 /** The way out of the tunnel for the forwarder: sockets of the system, or a proxy. */
 export interface FlowDialer {
   /**
+   * Where the way out depends on what the asker says: the connection is then accepted before it is dialled, and a
+   * refusal comes as a reset. Undefined: dial at once. Absent: always.
+   */
+  firstBytes?(request: FarRequest): FirstBytesWish | undefined;
+  /**
    * A connected stream with half-closing (allowHalfOpen). Rejects with FarRefusal, with an error of Node's, or
    * with the signal's reason. The stream belongs to the caller.
    */
   dialTcp(request: FarTcpRequest): Promise<Duplex>;
   /** At once, or later where there is something to set up. Throws or rejects as dialTcp does. */
   openUdp(request: FarRequest): FarUdp | Promise<FarUdp>;
+  /**
+   * A series of echo requests, its datagrams as those of UdpChannel. Absent: nobody outside can be pinged. The ports of
+   * the request are 0. What throws or rejects with 'reset' is answered "administratively prohibited".
+   */
+  openEcho?(request: FarRequest): FarUdp | Promise<FarUdp>;
 }
 
 /** What the main thread gives a flow worker. Everything can be cloned between threads. */
@@ -134,6 +155,8 @@ export interface FlowThreadOptions {
   /** Whether connections to other addresses are announced. */
   readonly acceptAny: boolean;
   readonly limits?: Partial<NetLimits>;
+  /** Announces sends that are unanswered for so long; default: never. */
+  readonly announceUnansweredMs?: number;
   /** For the role; cloned. */
   readonly settings: unknown;
   /** Default: 'dgram' where CULVERT_UDP says so or the native library is missing, else 'linux'. */
@@ -158,6 +181,8 @@ export interface FlowParts {
   readonly entropy: Entropy;
   /** The tunnel now, without waiting. */
   readonly deviceStatus: () => DeviceStatus;
+  /** Which packets go from one peer to another without the stack; none until it is called. */
+  readonly turn: (judge: TurnJudge | undefined) => void;
   /** Tells the main thread. */
   notify(name: string, value: unknown): void;
 }

@@ -52,6 +52,7 @@ async function run(makeRole: MakeFlowRole): Promise<void> {
     clock: tunnel.clock,
     entropy: tunnel.entropy,
     deviceStatus: () => tunnel.status(),
+    turn: (judge) => tunnel.turn(judge),
     notify: (name, value) => send({ kind: 'notice', name, value }),
   });
   start.port.on('message', (message: ToFlowWorker) => {

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { Refusal } from '../../core/netstack/events.ts';
 import type { Clock } from '../clock.ts';
 import type { FarUdp, FlowDialer, StackHost, TcpIncoming, UdpChannel } from './contract.ts';
+import { readFirstBytes } from './first-bytes.ts';
 import { breakOff, splice } from './splice.ts';
 
 export interface ForwarderLimits {
@@ -16,6 +17,9 @@ export interface ForwarderLimits {
   readonly connectionsPerSource: number;
   readonly flows: number;
   readonly flowsPerSource: number;
+  /** Series of echo requests. */
+  readonly echoes: number;
+  readonly echoesPerSource: number;
   /** A way out that does not answer for so long is given up. Less than the stack's `decideMs`. */
   readonly dialMs: number;
   /** RFC 5382 REQ-5: more than two hours for an open connection... */
@@ -29,6 +33,8 @@ export const defaultForwarderLimits: ForwarderLimits = {
   connectionsPerSource: 2048,
   flows: 8192,
   flowsPerSource: 1024,
+  echoes: 1024,
+  echoesPerSource: 128,
   dialMs: 20_000,
   idleMs: 7_440_000,
   halfClosedIdleMs: 240_000,
@@ -89,6 +95,7 @@ export class Forwarder {
   readonly #limits: ForwarderLimits;
   readonly #tcpShares: Shares;
   readonly #udpShares: Shares;
+  readonly #echoShares: Shares;
   readonly #flows = new Set<Flow>();
   readonly #channels = new Set<UdpChannel>();
   readonly #sweeper: NodeJS.Timeout;
@@ -101,16 +108,17 @@ export class Forwarder {
     this.#limits = { ...defaultForwarderLimits, ...options.limits };
     this.#tcpShares = new Shares(this.#limits.connections, this.#limits.connectionsPerSource);
     this.#udpShares = new Shares(this.#limits.flows, this.#limits.flowsPerSource);
+    this.#echoShares = new Shares(this.#limits.echoes, this.#limits.echoesPerSource);
     this.#sweeper = setInterval(() => this.sweep(), sweepMs);
     this.#sweeper.unref();
     options.stack.onTcp((incoming) => this.forwardTcp(incoming));
     options.stack.onUdp((channel) => this.forwardUdp(channel));
+    options.stack.onEcho((channel) => this.forwardEcho(channel));
   }
 
   /** Carries a connection. For those that the stack announces elsewhere, a listener of its own for example. */
   forwardTcp(incoming: TcpIncoming): void {
-    const { source, destination } = incoming;
-    const release = this.#isClosed ? undefined : this.#tcpShares.take(source.address);
+    const release = this.#isClosed ? undefined : this.#tcpShares.take(incoming.source.address);
     if (release === undefined) {
       this.counts.overLimit++;
       incoming.refuse('reset');
@@ -136,9 +144,7 @@ export class Forwarder {
       release();
     };
     // A dialer that throws at once is one that rejects.
-    const dialled = attempt(() =>
-      this.#dialer.dialTcp({ source, destination, signal: flow.stop.signal }),
-    ).finally(() => {
+    const dialled = attempt(() => this.#dial(flow, incoming)).finally(() => {
       clearTimeout(impatience);
       this.counts.dialling--;
     });
@@ -146,7 +152,8 @@ export class Forwarder {
       (far) => this.#join(flow, incoming, far, finish),
       (error: unknown) => {
         if (!flow.isGone) this.counts.failed++;
-        incoming.refuse(refusalFor(error));
+        if (flow.near === undefined) incoming.refuse(refusalFor(error));
+        else breakOff(flow.near);
         finish();
       },
     );
@@ -154,7 +161,23 @@ export class Forwarder {
 
   forwardUdp(channel: UdpChannel): void {
     const { remote: source, local: destination } = channel;
-    const release = this.#isClosed ? undefined : this.#udpShares.take(source.address);
+    this.#forward(channel, this.#udpShares, () => this.#dialer.openUdp({ source, destination }));
+  }
+
+  /** Carries a series of echo requests and the replies. */
+  forwardEcho(channel: UdpChannel): void {
+    const dialer = this.#dialer;
+    // Both ports are an identifier, which says nothing of who asks and who is asked.
+    const source = { address: channel.remote.address, port: 0 };
+    const destination = { address: channel.local.address, port: 0 };
+    this.#forward(channel, this.#echoShares, () => {
+      if (dialer.openEcho === undefined) throw new NoEcho();
+      return dialer.openEcho({ source, destination });
+    });
+  }
+
+  #forward(channel: UdpChannel, shares: Shares, open: () => FarUdp | Promise<FarUdp>): void {
+    const release = this.#isClosed ? undefined : shares.take(channel.remote.address);
     if (release === undefined) {
       this.counts.overLimit++;
       channel.refuse('drop');
@@ -174,7 +197,7 @@ export class Forwarder {
       far = opened;
       this.#joinUdp(channel, opened);
     };
-    attempt(() => this.#dialer.openUdp({ source, destination })).then(
+    attempt(open).then(
       (opened) => (isOver ? opened.close() : join(opened)),
       (error: unknown) => {
         this.counts.failed++;
@@ -204,16 +227,37 @@ export class Forwarder {
     for (const channel of this.#channels) channel.close();
   }
 
+  /** Lets the asker speak first where the way out wants to hear it. */
+  async #dial(flow: Flow, incoming: TcpIncoming): Promise<Duplex> {
+    const { source, destination } = incoming;
+    const { signal } = flow.stop;
+    const wish = this.#dialer.firstBytes?.({ source, destination });
+    if (wish === undefined) return this.#dialer.dialTcp({ source, destination, signal });
+    const near = incoming.accept();
+    if (near === undefined) throw new Error('The asker has given up.');
+    flow.near = near;
+    const giveUp = (): void => flow.stop.abort(new Error('The asker has given up.'));
+    near.once('close', giveUp);
+    const firstBytes = await readFirstBytes(near, wish, signal);
+    const far = await this.#dialer.dialTcp({ source, destination, signal, firstBytes });
+    near.off('close', giveUp);
+    if (firstBytes.length > 0) far.write(firstBytes);
+    this.counts.bytesOut += firstBytes.length;
+    return far;
+  }
+
   #join(flow: Flow, incoming: TcpIncoming, far: Duplex, finish: () => void): void {
-    const near = flow.stop.signal.aborted ? undefined : incoming.accept();
+    const near = flow.stop.signal.aborted ? undefined : (flow.near ?? incoming.accept());
     if (near === undefined) {
       far.on('error', () => {});
       breakOff(far);
-      incoming.refuse('reset');
+      if (flow.near === undefined) incoming.refuse('reset');
+      else breakOff(flow.near);
       finish();
       return;
     }
     flow.near = near;
+    flow.isHalfClosed = near.readableEnded;
     const { counts } = this;
     counts.tcp++;
     counts.openTcp++;
@@ -288,6 +332,14 @@ class DialTimeout extends Error {
 
   constructor() {
     super('The destination does not answer.');
+  }
+}
+
+class NoEcho extends Error {
+  readonly refusal: Refusal = 'reset';
+
+  constructor() {
+    super('Nobody outside can be pinged this way.');
   }
 }
 

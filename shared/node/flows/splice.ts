@@ -5,7 +5,10 @@
 
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { sinkDirectly } from './direct-read.ts';
+import { giveRoomBack } from './read-room.ts';
 import { resetSocket } from './reset-socket.ts';
+import { writeAtOnce } from './tcp-stream.ts';
 
 export interface SpliceListeners {
   /** Bytes moved from the first stream to the second, and back. */
@@ -49,14 +52,49 @@ export function breakOff(stream: Duplex): void {
 
 /** Ends `to` when `from` ends. Holds nothing itself: `from` rests while `to` is full. */
 export function pump(from: Readable, to: Writable, onBytes: (count: number) => void): void {
+  const rooms = to instanceof Socket ? new WrittenRooms(to) : undefined;
   from.on('data', (chunk: Uint8Array) => {
     if (to.destroyed || to.writableEnded) return;
     onBytes(chunk.length);
     if (!to.write(chunk)) from.pause();
+    rooms?.add(chunk);
   });
-  to.on('drain', () => from.resume());
+  to.on('drain', () => {
+    rooms?.sweep();
+    from.resume();
+  });
+  sinkDirectly(from, (bytes) => {
+    if (to.destroyed || to.writableEnded) return true;
+    onBytes(bytes.length);
+    const taken = writeAtOnce(to, bytes);
+    if (taken === bytes.length || to.write(Buffer.from(bytes.subarray(taken)))) return true;
+    from.pause();
+    return false;
+  });
   from.on('end', () => to.end());
   // The end may have come while nobody was listening for it.
   if (from.readableEnded) to.end();
   else from.resume();
+}
+
+/** Pieces that were handed to a socket of the system: their memory is free again once the system has all of them. */
+class WrittenRooms {
+  readonly #to: Socket;
+  /** Bounded by what the socket takes before it wants a pause. */
+  readonly #waiting: Uint8Array[] = [];
+
+  constructor(to: Socket) {
+    this.#to = to;
+  }
+
+  /** After the piece was written. */
+  add(piece: Uint8Array): void {
+    this.#waiting.push(piece);
+    this.sweep();
+  }
+
+  sweep(): void {
+    if (this.#to.destroyed || this.#to.writableLength > 0) return;
+    for (const piece of this.#waiting.splice(0)) giveRoomBack(piece);
+  }
 }

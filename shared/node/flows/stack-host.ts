@@ -59,6 +59,7 @@ export class FlowHost implements StackHost {
   readonly #udpPorts = new Map<number, (channel: UdpChannel) => void>();
   #onTcp: ((incoming: TcpIncoming) => void) | undefined;
   #onUdp: ((channel: UdpChannel) => void) | undefined;
+  #onEcho: ((channel: UdpChannel) => void) | undefined;
   /** All that are not closed; bounded by the stack's limits. For `cut`. */
   readonly #connections = new Set<TcpConnection>();
   readonly #flows = new Set<UdpFlow>();
@@ -125,6 +126,13 @@ export class FlowHost implements StackHost {
     return this.#channelOf(flow);
   }
 
+  openEcho(to: Pick<Destination, 'destination'>): UdpChannel | undefined {
+    const flow = this.#isClosed ? undefined : this.#stack.openEcho({ ...to, port: 0 });
+    if (flow === undefined) return undefined;
+    this.#wake();
+    return this.#channelOf(flow);
+  }
+
   listenTcp(port: number, listener: (incoming: TcpIncoming) => void): void {
     assert(!this.#tcpPorts.has(port), 'a port has one listener');
     this.#tcpPorts.set(port, listener);
@@ -143,6 +151,10 @@ export class FlowHost implements StackHost {
 
   onUdp(listener: (channel: UdpChannel) => void): void {
     this.#onUdp = listener;
+  }
+
+  onEcho(listener: (channel: UdpChannel) => void): void {
+    this.#onEcho = listener;
   }
 
   cut(matches: (remote: Uint8Array) => boolean): void {
@@ -187,6 +199,10 @@ export class FlowHost implements StackHost {
         return;
       case 'udp-incoming':
         this.#announceUdp(event.flow);
+        return;
+      case 'echo-incoming':
+        if (this.#onEcho === undefined || this.#isClosed) this.#stack.refuse(event.flow, 'drop');
+        else this.#onEcho(this.#channelOf(event.flow));
         return;
       case 'udp-readable':
         channelIn(event.flow)?.handleReadable();

@@ -23,7 +23,7 @@ import { systemEntropy } from '../entropy.ts';
 import { ffiAvailable, requireLibc } from '../ffi/libc.ts';
 import { WorkerMemory } from '../ffi/memory.ts';
 import { loadNative } from '../ffi/native.ts';
-import { TunNetstack } from '../tun/tun-netstack.ts';
+import { TunNetstack, type TurnJudge } from '../tun/tun-netstack.ts';
 import type { UdpPort } from '../udp/port.ts';
 import { UdpDgram } from '../udp/udp-dgram.ts';
 import { UdpLinux } from '../udp/udp-linux.ts';
@@ -39,6 +39,8 @@ export interface StackTunnelOptions {
   /** Whether connections to other addresses are announced. */
   readonly acceptAny: boolean;
   readonly limits?: Partial<NetLimits>;
+  /** Announces sends that are unanswered for so long; default: never. */
+  readonly announceUnansweredMs?: number;
   readonly onEvent: (event: TunnelEvent) => void;
 }
 
@@ -99,7 +101,8 @@ export class StackTunnel {
       onEvents: (events) => this.host.handleEvents(events),
     });
     rehearse({ suite, entropy, input, toTun, out, rounds: rehearsalRounds });
-    this.#device = new TunnelDevice({ suite, entropy, mtu });
+    const { announceUnansweredMs = 0 } = options;
+    this.#device = new TunnelDevice({ suite, entropy, mtu, limits: { announceUnansweredMs } });
     const parts = { device: this.#device, udp: this.#udp, tun: this.#tun, clock };
     this.#loop = new DataplaneLoop({ ...parts, batches, onEvent: options.onEvent });
     this.#commands = new Commands({ ...parts, suite: suite.name });
@@ -117,6 +120,11 @@ export class StackTunnel {
 
   status(): DeviceStatus {
     return this.#commands.status();
+  }
+
+  /** Lets packets pass from one peer to another without the stack. Undefined: none. */
+  turn(judge: TurnJudge | undefined): void {
+    this.#tun.turnJudge = judge;
   }
 
   /** Says goodbye to everybody who is connected, then closes. */

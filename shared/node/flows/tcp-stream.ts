@@ -4,13 +4,14 @@
  * reader reads, a write waits until the stack has room.
  */
 
-import { Duplex } from 'node:stream';
+import { Duplex, type Writable } from 'node:stream';
 import type { TcpConnection, TcpEnd } from '../../core/netstack/events.ts';
+import { roomBytes, takeRoom } from './read-room.ts';
 
 /** Bytes that the stream may hold in each direction, besides the stack's own queues. */
 const highWaterMark = 128 * 1024;
-/** Largest piece of one read. */
-const largestRead = 64 * 1024;
+/** From this size on a read takes a whole room: smaller pieces would hold several times what they count. */
+const smallestInRoom = 16 * 1024;
 /** Pieces up to this size share Node's pool instead of having memory of their own. */
 const pooledRead = 4096;
 
@@ -74,6 +75,7 @@ export class TcpStream {
       final: (callback) => this.#finish(callback),
       destroy: (error, callback) => this.#destroy(error, callback),
     });
+    ours.set(this.stream, this);
     // Whoever is on the other side of a tunnel must not be able to end the process by a reset.
     this.stream.on('error', () => {});
   }
@@ -85,14 +87,21 @@ export class TcpStream {
     while (this.#wantsRead) {
       const waiting = connection.readableBytes;
       if (waiting === 0) break;
-      const size = Math.min(waiting, largestRead);
-      const chunk = size <= pooledRead ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size);
+      const chunk = roomFor(Math.min(waiting, roomBytes));
       const count = connection.read(chunk);
       hasRead = true;
-      this.#wantsRead = this.stream.push(count === size ? chunk : chunk.subarray(0, count));
+      this.#wantsRead = this.stream.push(count === chunk.length ? chunk : chunk.subarray(0, count));
     }
     if (hasRead) this.#wake();
     if (connection.readableBytes === 0) this.#noticeEnd();
+  }
+
+  /** Gives the stack what it takes now, past the stream, where nothing waits before it. Returns how much that was. */
+  writeNow(bytes: Uint8Array): number {
+    if (this.#pending !== undefined || this.stream.writableLength > 0 || this.stream.destroyed) return 0;
+    const taken = this.#connection.write(bytes, 0);
+    if (taken > 0) this.#wake();
+    return taken;
   }
 
   /** 'tcp-writable'. */
@@ -182,7 +191,21 @@ export class TcpStream {
     this.#pending = undefined;
     pending?.callback(error ?? tcpError('aborted'));
     callback(error);
+    // The connection may wait for another minute (TIME-WAIT); what it was joined to need not.
+    this.#connection.attachment = undefined;
   }
+}
+
+const ours = new WeakMap<Writable, TcpStream>();
+
+/** Writes to the stack at once, as far as `stream` is one of its streams and there is room: bytes that were taken. */
+export function writeAtOnce(stream: Writable, bytes: Uint8Array): number {
+  return ours.get(stream)?.writeNow(bytes) ?? 0;
+}
+
+function roomFor(size: number): Buffer {
+  if (size <= pooledRead) return Buffer.allocUnsafe(size);
+  return size < smallestInRoom ? Buffer.allocUnsafeSlow(size) : takeRoom(size);
 }
 
 const empty = new Uint8Array(0);

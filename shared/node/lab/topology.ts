@@ -14,6 +14,7 @@ import { assert } from '../../core/base/assert.ts';
 import { CulvertError } from '../../core/control/codes.ts';
 import { type Run, type RunOptions, type RunResult, run } from '../run.ts';
 import { Child, type ChildOptions } from './child.ts';
+import { withEtc } from './private-etc.ts';
 import { deadRecords, type LabRecord, markOf, recordFolder, removeRecord, writeRecord } from './record.ts';
 
 export const labAddresses = {
@@ -68,22 +69,25 @@ let labsOfThisProcess = 0;
 
 /** One host of the lab: programs run inside its namespace. */
 export class LabHost {
-  readonly name: HostName;
+  readonly name: string;
   readonly namespace: string;
+  readonly #etc: readonly string[];
 
-  constructor(name: HostName, namespace: string) {
+  /** `etc`: a folder that stands in the place of /etc for its programs (private-etc.ts); absent: the machine's own. */
+  constructor(name: string, namespace: string, etc?: string) {
     this.name = name;
     this.namespace = namespace;
+    this.#etc = etc === undefined ? [] : withEtc(etc);
   }
 
   /** Runs a program to its end, as run.ts does. */
   run(program: string, parameters: readonly string[], options?: RunOptions): Promise<RunResult> {
-    return run('ip', ['netns', 'exec', this.namespace, program, ...parameters], options);
+    return run('ip', ['netns', 'exec', this.namespace, ...this.#etc, program, ...parameters], options);
   }
 
   /** Starts a program that goes on. It ends with the lab, and with this process. */
   start(name: string, words: readonly string[], options?: ChildOptions): Promise<Child> {
-    return Child.start(name, ['ip', 'netns', 'exec', this.namespace, ...words], options);
+    return Child.start(name, ['ip', 'netns', 'exec', this.namespace, ...this.#etc, ...words], options);
   }
 }
 
@@ -228,7 +232,8 @@ async function cutSegments(host: LabHost): Promise<void> {
   if (done.exitCode !== 0) await host.run('ip', ['link', 'set', 'under', 'gso_max_segs', '1']);
 }
 
-async function dismantle(record: LabRecord, run: Run): Promise<void> {
+/** Ends what runs in the namespaces of a record, and removes them, its folders and the record itself. */
+export async function dismantle(record: LabRecord, run: Run): Promise<void> {
   for (let attempt = 0; attempt < deleteAttempts; attempt++) {
     const present = new Set(await namespaceNames(run));
     const namespaces = record.namespaces.filter((name) => present.has(name));

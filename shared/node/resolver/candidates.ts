@@ -5,7 +5,7 @@
 
 import { after, type MonoMs } from '../../core/base/time.ts';
 import { lateAfterMs } from './latency.ts';
-import type { Upstream } from './upstream.ts';
+import { type Upstream, UpstreamError } from './upstream.ts';
 
 export interface Candidate {
   readonly upstream: Upstream;
@@ -15,6 +15,8 @@ export interface Candidate {
   /** Until then it is asked last; undefined: it is well. */
   downUntil: MonoMs | undefined;
   isProbing: boolean;
+  /** Its last failure was a certificate that is not to be trusted. */
+  isUntrusted?: boolean;
 }
 
 /** A first failure moves it back for so long; each further one doubles that. */
@@ -66,10 +68,12 @@ export class Candidates {
     candidate.failuresInRow = 0;
     candidate.downUntil = undefined;
     candidate.isProbing = false;
+    candidate.isUntrusted = false;
   }
 
-  handleFailure(candidate: Candidate, now: MonoMs): void {
+  handleFailure(candidate: Candidate, now: MonoMs, error?: unknown): void {
     candidate.failuresInRow++;
+    candidate.isUntrusted = error instanceof UpstreamError && error.failure === 'certificate';
     candidate.isProbing = false;
     const delayMs = Math.min(firstDownMs * 2 ** Math.min(candidate.failuresInRow - 1, 10), maxDownMs);
     candidate.downUntil = after(now, delayMs * (0.75 + this.#random() / 2));

@@ -53,6 +53,8 @@ export interface ResolverPlace {
   readonly entropy: Entropy;
   /** Default: the system's TCP. */
   readonly dial?: Dial;
+  /** As in UpstreamParts. */
+  readonly plainMark?: number | undefined;
 }
 
 export interface OpenedResolver {
@@ -160,11 +162,11 @@ class Opener {
   }
 
   #openAt(spec: UpstreamSpec, address: string, identity: string): Upstream {
-    const { clock, log, entropy, dial = systemDial } = this.#place;
+    const { clock, log, entropy, plainMark, dial = systemDial } = this.#place;
     const name = address === spec.host ? spec.text : `${spec.text} at ${address}`;
     const target: UpstreamTarget = { name, address, port: spec.port, identity, path: spec.path };
     const times = spec.transport === 'doh' ? dohTimes : dotTimes;
-    const parts: UpstreamParts = { clock, log, trusted: this.#trusted, dial, times };
+    const parts: UpstreamParts = { clock, log, trusted: this.#trusted, dial, times, plainMark };
     if (spec.transport === 'doh') return createDohUpstream(target, parts);
     const create = spec.transport === 'dot' ? createDotUpstream : createPlainUpstream;
     return create(target, parts, entropy);

@@ -5,6 +5,7 @@
  */
 
 import type { Log } from '../../core/base/ports.ts';
+import type { Span } from '../../core/base/span.ts';
 import type { MonoMs } from '../../core/base/time.ts';
 import { AnswerCache, type CacheHit, type CacheLimits, cacheKey, dressingOf } from '../../core/dns/cache.ts';
 import {
@@ -14,6 +15,7 @@ import {
   queryPadding,
   type StoredAnswer,
 } from '../../core/dns/edns.ts';
+import { HotAnswers } from '../../core/dns/hot-answers.ts';
 import { QueryRace, Waiting } from '../../core/dns/query.ts';
 import { type DnsMessage, readMessage } from '../../core/dns/reader.ts';
 import { extendedError, rcode, safeUdpSize } from '../../core/dns/types.ts';
@@ -48,6 +50,8 @@ export interface UpstreamState {
   readonly name: string;
   readonly isEncrypted: boolean;
   readonly isDown: boolean;
+  /** Its certificate is not to be trusted: somebody may stand in its place. */
+  readonly isUntrusted: boolean;
   readonly rttMs: number | undefined;
   readonly queries: number;
   readonly answers: number;
@@ -76,7 +80,8 @@ interface Asking {
   readonly open: Set<Candidate>;
   /** SERVFAIL or the like of an upstream: better than nothing. */
   refusal: Outcome | undefined;
-  timer: NodeJS.Timeout | undefined;
+  /** When the race has something new to say; Infinity while it is being listened to. */
+  wakeAt: number;
   isDone: boolean;
 }
 
@@ -84,6 +89,8 @@ const totalMs = 4500;
 /** RFC 8767 §5: an asker is not made to wait for longer where an older answer is there. */
 const staleAfterMs = 1800;
 const maxQuestions = 4096;
+/** Answers that are kept a second time, for at once. */
+const maxHotSlots = 32_768;
 const maxAskersEach = 256;
 /** Codes that say nothing about the name: another upstream may know. */
 const refusals: ReadonlySet<number> = new Set([rcode.formErr, rcode.servFail, rcode.notImp, rcode.refused]);
@@ -92,14 +99,20 @@ export class Resolver {
   readonly #options: ResolverOptions;
   readonly #candidates: Candidates;
   readonly #cache: AnswerCache;
+  readonly #hot: HotAnswers;
   readonly #waiting = new Waiting<Waiter>({ maxQuestions, maxEach: maxAskersEach });
   readonly #asking = new Map<string, Asking>();
+  /** For the one that wakes first: a timer for every question would cost more than the question. */
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Infinity;
   #isClosed = false;
 
   constructor(options: ResolverOptions) {
     this.#options = options;
     this.#candidates = new Candidates(options.upstreams, options.random);
     this.#cache = new AnswerCache(options.cache);
+    const slots = Math.min(maxHotSlots, options.cache.maxEntries / 2);
+    this.#hot = new HotAnswers(slots, options.random() * 2 ** 32);
   }
 
   get cache(): AnswerCache {
@@ -107,24 +120,41 @@ export class Resolver {
   }
 
   upstreams(): readonly UpstreamState[] {
-    return this.#candidates.all.map(({ upstream, downUntil }) => {
+    return this.#candidates.all.map(({ upstream, downUntil, isUntrusted = false }) => {
       const { name, isEncrypted, stats } = upstream;
       const { rttMs, queries, answers, failures } = stats;
-      return { name, isEncrypted, isDown: downUntil !== undefined, rttMs, queries, answers, failures };
+      const isDown = downUntil !== undefined;
+      return { name, isEncrypted, isDown, isUntrusted, rttMs, queries, answers, failures };
     });
   }
 
   /** The answer where the cache has a fresh one: without a promise, for the hot path. */
   answerFromCache(query: DnsMessage, key: string = cacheKey(query)): Uint8Array | undefined {
-    const hit = this.#cache.lookupFresh(key, this.#options.clock.now());
+    const now = this.#options.clock.now();
+    const hit = this.#cache.lookupFresh(key, now);
     if (hit?.answer === undefined) return undefined;
     if (hit.wantsRefresh && this.#options.prefetch) this.#prefetch(query);
+    if (now < hit.hotUntil) this.#hot.learn(query, hit, this.#cache.generation);
     return dressAnswer(query, hit.answer, { ageSeconds: hit.ageSeconds });
   }
 
+  /**
+   * The answer to a question that `answerFromCache` has answered before, from bytes to bytes (core/dns/hot-answers.ts):
+   * for ports that hand over whole batches. False: take the long way.
+   */
+  answerAtOnce(question: Span, answer: Span, now: MonoMs): boolean {
+    if (!this.#hot.answer(question, answer, now, this.#cache.generation)) return false;
+    this.#cache.counts.hits++;
+    return true;
+  }
+
+  /** Nothing at once any more, until it went the long way again: other rules say where names go. */
+  forgetHot(): void {
+    this.#hot.clear();
+  }
+
   /** Never rejects. The query must have a question; its bytes must not change any more. */
-  resolve(query: DnsMessage): Promise<Resolution> {
-    const key = cacheKey(query);
+  resolve(query: DnsMessage, key: string = cacheKey(query)): Promise<Resolution> {
     const now = this.#options.clock.now();
     const hit = this.#cache.lookup(key, now);
     if (hit?.freshness === 'fresh' && hit.wantsRefresh && this.#options.prefetch) this.#prefetch(query);
@@ -196,7 +226,7 @@ export class Resolver {
       generation: this.#cache.generation,
       open: new Set(),
       refusal: undefined,
-      timer: undefined,
+      wakeAt: Infinity,
       isDone: false,
     };
     this.#asking.set(key, asking);
@@ -207,17 +237,36 @@ export class Resolver {
 
   /** Does what the race says until it says to wait. */
   #advance(asking: Asking): void {
-    clearTimeout(asking.timer);
+    asking.wakeAt = Infinity;
     while (!asking.isDone) {
       const now = this.#options.clock.now();
       const step = asking.race.next(now);
       if (step.kind === 'ask') this.#try(asking, asking.order[step.upstream], now);
       else if (step.kind === 'give-up') this.#giveUp(asking);
       else {
-        asking.timer = setTimeout(() => this.#advance(asking), Math.max(1, step.until - now));
+        asking.wakeAt = step.until;
+        this.#wakeBy(asking.wakeAt, now);
         return;
       }
     }
+  }
+
+  #wakeBy(at: number, now: MonoMs): void {
+    if (at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#wake(), Math.max(1, at - now));
+  }
+
+  #wake(): void {
+    this.#timerAt = Infinity;
+    const now = this.#options.clock.now();
+    let next = Infinity;
+    for (const asking of this.#asking.values()) {
+      if (asking.wakeAt <= now) this.#advance(asking);
+      else next = Math.min(next, asking.wakeAt);
+    }
+    if (next < Infinity) this.#wakeBy(next, now);
   }
 
   #try(asking: Asking, candidate: Candidate | undefined, now: MonoMs): void {
@@ -234,7 +283,7 @@ export class Resolver {
   #probe(asking: Asking, candidate: Candidate): void {
     this.#query(asking, candidate).then(
       () => this.#candidates.handleAnswer(candidate),
-      () => this.#candidates.handleFailure(candidate, this.#options.clock.now()),
+      (error: unknown) => this.#candidates.handleFailure(candidate, this.#options.clock.now(), error),
     );
   }
 
@@ -276,7 +325,7 @@ export class Resolver {
 
   #handleError(asking: Asking, candidate: Candidate, error: unknown): void {
     const now = this.#options.clock.now();
-    this.#candidates.handleFailure(candidate, now);
+    this.#candidates.handleFailure(candidate, now, error);
     asking.open.delete(candidate);
     const { log } = this.#options;
     log.debug('A DNS upstream failed.', { upstream: candidate.upstream.name, error: String(error) });
@@ -293,11 +342,17 @@ export class Resolver {
     );
   }
 
+  /** Nobody waits. */
+  #rest(): void {
+    clearTimeout(this.#timer);
+    this.#timerAt = Infinity;
+  }
+
   #finish(asking: Asking, outcome: Outcome): void {
     if (asking.isDone) return;
     asking.isDone = true;
-    clearTimeout(asking.timer);
     this.#asking.delete(asking.key);
+    if (this.#asking.size === 0) this.#rest();
     const { answer, upstream, reason } = outcome;
     for (const { query, settle } of this.#waiting.take(asking.key)) {
       if (answer === undefined) settle(failed(query, reason, rcode.servFail));

@@ -34,6 +34,8 @@ export interface PipelineOptions {
 
 const lengthSize = 2;
 const idCount = 0x1_0000;
+/** The longest message, with its length. */
+const gatherBytes = lengthSize + 0xffff;
 /** Timeouts in a row, without any answer, after which the connection is taken for dead. */
 const deadAfterTimeouts = 3;
 
@@ -46,7 +48,10 @@ export class StreamPipeline {
   #nextId: number;
   #isReady = false;
   #isEnded = false;
-  #isCorked = false;
+  /** Questions of this turn, ready to be sent. */
+  #gather: Buffer = Buffer.allocUnsafeSlow(gatherBytes);
+  #gathered = 0;
+  readonly #flushLater = (): void => this.#flush();
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
   #partial: Buffer | undefined;
@@ -111,22 +116,29 @@ export class StreamPipeline {
 
   #write(ticket: Ticket): void {
     const { message } = ticket;
-    const frame = Buffer.allocUnsafe(lengthSize + message.length);
-    writeU16BE(frame, 0, message.length);
-    frame.set(message, lengthSize);
     const id = this.#takeId();
-    writeU16BE(frame, lengthSize, id);
     this.#open.set(id, ticket);
-    // All questions of one turn of the event loop leave in one write.
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      this.#stream.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        this.#stream.uncork();
-      });
-    }
-    this.#stream.write(frame);
+    const size = lengthSize + message.length;
+    if (this.#gathered + size > this.#gather.length) this.#flush();
+    // Nothing is longer than the room: a message has 64 KiB at most.
+    const frame = this.#gathered;
+    this.#gathered += size;
+    writeU16BE(this.#gather, frame, message.length);
+    this.#gather.set(message, frame + lengthSize);
+    writeU16BE(this.#gather, frame + lengthSize, id);
+    if (frame > 0) return;
+    // All questions of one turn of the event loop leave in one write, and one record of TLS.
+    process.nextTick(this.#flushLater);
+  }
+
+  #flush(): void {
+    const { length } = this.#gather;
+    const bytes = this.#gather.subarray(0, this.#gathered);
+    this.#gathered = 0;
+    if (this.#isEnded || bytes.length === 0) return;
+    // The stream keeps what it was given until it is sent.
+    if (bytes.length * 2 > length) this.#gather = Buffer.allocUnsafeSlow(length);
+    this.#stream.write(bytes.length * 2 > length ? bytes : Buffer.from(bytes));
   }
 
   /** Fewer than `maxInFlight` are taken, so a free one is near. */
@@ -137,29 +149,31 @@ export class StreamPipeline {
   }
 
   #handleChunk(chunk: Buffer): void {
-    let bytes = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
+    const bytes = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
     this.#partial = undefined;
     this.#lastReadAt = this.#options.clock.now();
-    while (bytes.length >= lengthSize) {
-      const end = lengthSize + readU16BE(bytes, 0);
+    let at = 0;
+    while (at + lengthSize <= bytes.length) {
+      const end = at + lengthSize + readU16BE(bytes, at);
       if (bytes.length < end) break;
-      this.#handleAnswer(bytes.subarray(lengthSize, end));
-      bytes = bytes.subarray(end);
+      this.#handleAnswer(bytes, at + lengthSize, end);
+      at = end;
     }
     // A frame has 64 KiB at most, so what is kept is bounded by that and one chunk.
-    if (bytes.length > 0) this.#partial = bytes;
+    if (at < bytes.length) this.#partial = bytes.subarray(at);
     this.#arm();
   }
 
-  #handleAnswer(bytes: Buffer): void {
-    const id = bytes.length < headerSize ? -1 : readU16BE(bytes, 0);
+  #handleAnswer(bytes: Buffer, start: number, end: number): void {
+    const id = end - start < headerSize ? -1 : readU16BE(bytes, start);
     const ticket = this.#open.get(id);
     if (ticket === undefined) return;
     this.#open.delete(id);
     this.#timeoutsInRow = 0;
     if (ticket.isDone) return;
-    const answer = new Uint8Array(bytes);
-    answer.set(ticket.message.subarray(0, 2));
+    // No Buffer: its slices are no copies, and whoever gets this does not expect that.
+    const answer = new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start);
+    writeU16BE(answer, 0, readU16BE(ticket.message, 0));
     ticket.settle(answer);
   }
 

@@ -43,7 +43,6 @@ interface Session {
 interface Exchange {
   readonly message: Uint8Array;
   readonly startedAt: MonoMs;
-  readonly deadline: NodeJS.Timeout;
   attempts: number;
   isDone: boolean;
   stream: ClientHttp2Stream | undefined;
@@ -58,22 +57,27 @@ class DohUpstream implements Upstream {
   readonly name: string;
   readonly isEncrypted = true;
   readonly stats: UpstreamStats = noStats();
-  readonly #target: UpstreamTarget;
   readonly #parts: UpstreamParts;
   readonly #dialer: TlsDialer;
   readonly #authority: string;
+  /** Of every request, names and values by turns: an object of them would be taken apart each time. */
+  readonly #fields: readonly string[];
   #session: Session | undefined;
   readonly #sessions = new Set<Session>();
+  /** In the order of asking. */
   readonly #open = new Set<Exchange>();
+  #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(target: UpstreamTarget, parts: UpstreamParts) {
     this.name = target.name;
-    this.#target = target;
     this.#parts = parts;
     this.#dialer = new TlsDialer(target, parts, 'h2');
     const host = isIP(target.identity) === 6 ? `[${target.identity}]` : target.identity;
     this.#authority = target.port === 443 ? host : `${host}:${target.port}`;
+    const { path } = target;
+    const named = [':method', 'POST', ':scheme', 'https', ':authority', this.#authority, ':path', path];
+    this.#fields = [...named, 'content-type', contentType, 'accept', contentType];
   }
 
   query(message: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
@@ -82,22 +86,19 @@ class DohUpstream implements Upstream {
       if (this.#isClosed) throw new UpstreamError('closed', `${this.name} is closed.`);
       if (this.#open.size >= maxInFlight) throw new UpstreamError('full', `${this.name} has too much to do.`);
       this.stats.queries++;
-      const { clock, times } = this.#parts;
-      const silent = (): void =>
-        exchange.settle(undefined, new UpstreamError('timeout', `${this.name} does not answer.`));
+      const { clock } = this.#parts;
       const onAbort = (): void => exchange.settle(undefined, signal?.reason);
       const exchange: Exchange = {
-        message: new Uint8Array(message),
+        message,
         startedAt: clock.now(),
-        deadline: setTimeout(silent, times.queryMs),
         attempts: 0,
         isDone: false,
         stream: undefined,
         settle: (answer, error) => {
           if (exchange.isDone) return;
           exchange.isDone = true;
-          clearTimeout(exchange.deadline);
           this.#open.delete(exchange);
+          if (this.#open.size === 0) this.#rest();
           signal?.removeEventListener('abort', onAbort);
           exchange.stream?.close(constants.NGHTTP2_CANCEL);
           if (answer !== undefined) {
@@ -111,9 +112,34 @@ class DohUpstream implements Upstream {
         },
       };
       this.#open.add(exchange);
+      if (this.#timer === undefined) this.#watch(exchange.startedAt);
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#send(exchange);
     });
+  }
+
+  /** One timer for all, since all have the same time: for the one that was asked first. */
+  #watch(startedAt: MonoMs): void {
+    const { clock, times } = this.#parts;
+    const waitMs = startedAt + times.queryMs - clock.now();
+    this.#timer = setTimeout(() => this.#handleTimer(), Math.max(1, Math.ceil(waitMs)));
+  }
+
+  #rest(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #handleTimer(): void {
+    this.#timer = undefined;
+    const now = this.#parts.clock.now();
+    for (const exchange of this.#open) {
+      if (now - exchange.startedAt < this.#parts.times.queryMs) {
+        if (this.#timer === undefined) this.#watch(exchange.startedAt);
+        return;
+      }
+      exchange.settle(undefined, new UpstreamError('timeout', `${this.name} does not answer.`));
+    }
   }
 
   reset(): void {
@@ -134,14 +160,7 @@ class DohUpstream implements Upstream {
     const session = this.#usableSession(now);
     session.waitingSince ??= now;
     session.openStreams++;
-    const stream = session.http.request({
-      ':method': 'POST',
-      ':path': this.#target.path,
-      ':authority': this.#authority,
-      'content-type': contentType,
-      accept: contentType,
-      'content-length': exchange.message.length,
-    });
+    const stream = session.http.request([...this.#fields]);
     exchange.stream = stream;
     this.#listen(session, stream, exchange);
     // RFC 8484 §4.1: the id is zero, so that caches on the way see equal questions as equal.

@@ -64,7 +64,7 @@ class StreamUpstream implements Upstream {
       const onAbort = (): void => ticket.settle(undefined, signal?.reason);
       const { clock } = this.#options.parts;
       const ticket: Ticket = {
-        message: new Uint8Array(message),
+        message,
         startedAt: clock.now(),
         attempts: 0,
         isDone: false,

@@ -9,8 +9,16 @@ import { readU16BE, writeU16BE } from '../../core/base/bytes.ts';
 import type { Entropy } from '../../core/base/ports.ts';
 import { answersQuestion } from '../../core/dns/edns.ts';
 import { type DnsMessage, readMessage } from '../../core/dns/reader.ts';
+import { setConnectionMark, setSocketMark } from '../udp/socket-options.ts';
 import { noStats, recordAnswer, type UpstreamStats } from './latency.ts';
-import { type Upstream, UpstreamError, type UpstreamParts, type UpstreamTarget } from './upstream.ts';
+import { systemDial } from './tls-dial.ts';
+import {
+  type Dial,
+  type Upstream,
+  UpstreamError,
+  type UpstreamParts,
+  type UpstreamTarget,
+} from './upstream.ts';
 import { createTcpUpstream } from './upstream-dot.ts';
 
 /** Sockets at a time. */
@@ -42,7 +50,9 @@ class PlainUpstream implements Upstream {
     this.#target = target;
     this.#parts = parts;
     this.#entropy = entropy;
-    this.#tcp = createTcpUpstream(target, parts, entropy);
+    const { plainMark } = parts;
+    const dial = plainMark === undefined ? parts.dial : markedDial(plainMark);
+    this.#tcp = createTcpUpstream(target, { ...parts, dial }, entropy);
   }
 
   async query(message: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
@@ -111,9 +121,21 @@ class PlainUpstream implements Upstream {
         settle(answer);
       });
       // Connected: datagrams of others do not arrive, and "port unreachable" does.
-      socket.connect(port, address, transmit);
+      socket.connect(port, address, () => {
+        const { plainMark } = this.#parts;
+        if (plainMark !== undefined) setSocketMark(socket, plainMark);
+        transmit();
+      });
     });
   }
+}
+
+function markedDial(mark: number): Dial {
+  return (address, port) => {
+    const socket = systemDial(address, port);
+    setConnectionMark(socket, mark, address);
+    return socket;
+  };
 }
 
 function send(socket: Socket, bytes: Uint8Array): void {

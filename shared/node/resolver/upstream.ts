@@ -41,7 +41,7 @@ export interface Upstream {
   /**
    * Asks. The answer has the query's id; that it answers the question is the caller's to check. Rejects with
    * UpstreamError, or with the signal's reason; without a signal only the upstream's own time limit ends it.
-   * `message` is copied.
+   * `message` must not change any more. The answer may be a part of a larger piece of memory.
    */
   query(message: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
   /** Another network: leaves its connections; what they left open is asked again on new ones. */
@@ -83,6 +83,8 @@ export interface UpstreamParts {
   readonly trusted: readonly string[];
   readonly dial: Dial;
   readonly times: UpstreamTimes;
+  /** Firewall mark of questions that go in the clear; absent: none. Needs a right, and is left out without it. */
+  readonly plainMark?: number | undefined;
 }
 
 /** DoT: 1.1.1.1 closes after some ten seconds. */

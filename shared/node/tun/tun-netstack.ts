@@ -5,11 +5,15 @@
  */
 
 import { assert } from '../../core/base/assert.ts';
+import type { MonoMs } from '../../core/base/time.ts';
 import type { NetEvent } from '../../core/netstack/events.ts';
 import type { NetStack } from '../../core/netstack/stack.ts';
 import type { PacketBatch } from '../../core/packet/batch.ts';
 import type { Clock } from '../clock.ts';
 import type { TunPort } from './port.ts';
+
+/** Whether a whole packet goes back into the tunnel as it is, and never into the stack. */
+export type TurnJudge = (bytes: Uint8Array, offset: number, length: number, now: MonoMs) => boolean;
 
 export interface TunNetstackOptions {
   readonly stack: NetStack;
@@ -28,6 +32,8 @@ export class TunNetstack implements TunPort {
   readonly mtu: number;
   readonly pollFds: readonly number[] = [];
   onReadable: (() => void) | undefined;
+  /** Packets from one peer to another. Absent: the stack gets them all. */
+  turnJudge: TurnJudge | undefined;
   readonly #stack: NetStack;
   readonly #clock: Clock;
   readonly #replies: PacketBatch;
@@ -79,13 +85,42 @@ export class TunNetstack implements TunPort {
       this.#replies.clear();
       this.#taken = 0;
     }
-    this.#stack.handlePackets(batch, this.#clock.now(), this.#replies);
+    const now = this.#clock.now();
+    const lost = this.turnJudge === undefined ? 0 : this.#turnAround(batch, this.turnJudge, now);
+    this.#stack.handlePackets(batch, now, this.#replies);
     this.#announce();
-    return 0;
+    return lost;
   }
 
   close(): void {
     this.#closed = true;
+  }
+
+  /** Takes what is for another peer out of the batch. Returns how many of these found no room. */
+  #turnAround(batch: PacketBatch, judge: TurnJudge, now: MonoMs): number {
+    const { bytes } = batch;
+    let kept = 0;
+    let lost = 0;
+    for (let i = 0; i < batch.count; i++) {
+      const offset = batch.offset[i] ?? 0;
+      const length = batch.length[i] ?? 0;
+      if (!judge(bytes, offset, length, now)) {
+        batch.offset[kept] = offset;
+        batch.length[kept] = length;
+        kept++;
+        continue;
+      }
+      // A copy: the packet lies where the next datagrams will be read.
+      const to = this.#replies.count < this.#replies.capacity ? this.#replies.reserve(length) : -1;
+      if (to < 0) {
+        lost++;
+        continue;
+      }
+      bytes.copyWithin(to, offset, offset + length);
+      this.#replies.push(to, length);
+    }
+    batch.count = kept;
+    return lost;
   }
 
   #takeReplies(batch: PacketBatch): void {

@@ -5,6 +5,7 @@
  */
 
 import type { Socket } from 'node:dgram';
+import type { Socket as TcpSocket } from 'node:net';
 import { ffiAvailable } from '../ffi/libc.ts';
 import { SO_MARK, SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOL_SOCKET } from '../ffi/structs.ts';
 
@@ -21,9 +22,30 @@ export function forceSocketBuffers(socket: Socket, bytes: number): boolean {
   return setOption(socket, SO_RCVBUFFORCE, bytes) && setOption(socket, SO_SNDBUFFORCE, bytes);
 }
 
+/**
+ * Sets the mark of a connection to `address` that was begun in this turn of the event loop, so that its first packet
+ * has it. False where that cannot be done.
+ */
+export function setConnectionMark(socket: TcpSocket, mark: number, address: string): boolean {
+  const handle = Reflect.get(socket, '_handle') as TcpHandle | null | undefined;
+  // Only a bound socket has a descriptor already.
+  const isBound = (address.includes(':') ? handle?.bind6?.('::', 0, 0) : handle?.bind?.('0.0.0.0', 0)) === 0;
+  return isBound && setDescriptorOption(handle?.fd, SO_MARK, mark);
+}
+
+/** What Node has behind a connection; it has no public name. */
+interface TcpHandle {
+  readonly fd?: number;
+  bind?(address: string, port: number): number;
+  bind6?(address: string, port: number, flags: number): number;
+}
+
 function setOption(socket: Socket, option: number, to: number): boolean {
+  return setDescriptorOption(descriptorOf(socket), option, to);
+}
+
+function setDescriptorOption(fd: number | undefined, option: number, to: number): boolean {
   const ffi = ffiAvailable();
-  const fd = descriptorOf(socket);
   if (!ffi.ok || fd === undefined || fd < 0) return false;
   value[0] = to;
   const address = ffi.libc.addressOf(new Uint8Array(value.buffer));

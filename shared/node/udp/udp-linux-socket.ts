@@ -64,6 +64,15 @@ export function closePair(libc: Libc, pair: SocketPair): void {
   if (pair.v6 !== undefined) libc.close(pair.v6.fd);
 }
 
+/** One IPv4 socket on this loopback address and any port; or the errno of the step that failed. */
+export function openLoopbackSocket(
+  context: SocketContext,
+  address: Uint8Array,
+): (LinuxSocket & { readonly port: number }) | number {
+  const socket = openOne(context, 4, 0, address);
+  return typeof socket === 'number' ? socket : { ...socket, port: portOf(context, socket.fd) };
+}
+
 /** Sets the firewall mark of both sockets. Throws CulvertError 'not-root' where that is not allowed. */
 export function markPair(context: SocketContext, pair: SocketPair, mark: number): void {
   for (const socket of [pair.v4, pair.v6]) {
@@ -78,13 +87,18 @@ export function markPair(context: SocketContext, pair: SocketPair, mark: number)
 }
 
 /** A socket, or the errno of the step that failed. */
-function openOne(context: SocketContext, family: Family, port: number): LinuxSocket | number {
+function openOne(
+  context: SocketContext,
+  family: Family,
+  port: number,
+  address?: Uint8Array,
+): LinuxSocket | number {
   const { libc } = context;
   const domain = family === 4 ? abi.AF_INET : abi.AF_INET6;
   const fd = libc.socket(domain, abi.SOCK_DGRAM | abi.SOCK_NONBLOCK | abi.SOCK_CLOEXEC, 0);
   if (fd < 0) return libc.errno();
   if (family === 6) setOption(context, fd, [abi.IPPROTO_IPV6, abi.IPV6_V6ONLY], 1);
-  if (bindTo(context, fd, domain, port) !== 0) {
+  if (bindTo(context, fd, { domain, port, address }) !== 0) {
     const number = libc.errno();
     libc.close(fd);
     return number;
@@ -96,12 +110,20 @@ function openOne(context: SocketContext, family: Family, port: number): LinuxSoc
   return { fd, family, gso, gro };
 }
 
-function bindTo(context: SocketContext, fd: number, domain: number, port: number): number {
+/** Absent address: all of them. It is IPv4 alone. */
+interface BindPlace {
+  readonly domain: number;
+  readonly port: number;
+  readonly address: Uint8Array | undefined;
+}
+
+function bindTo(context: SocketContext, fd: number, { domain, port, address }: BindPlace): number {
   const { libc, memory, scratch } = context;
   const size = domain === abi.AF_INET ? abi.sockaddrIn.size : abi.sockaddrIn6.size;
   memory.bytes.fill(0, scratch, scratch + size);
   memory.view.setUint16(scratch, domain, true);
   memory.view.setUint16(scratch + abi.sockaddrIn.port, port);
+  if (address !== undefined) memory.bytes.set(address, scratch + abi.sockaddrIn.address);
   return libc.bind(fd, memory.base + scratch, size);
 }
 

@@ -32,6 +32,16 @@ class FakeFar {
     return ours;
   }
 
+  readonly askedEcho: FarRequest[] = [];
+
+  async openEcho(request: FarRequest): Promise<FarUdp> {
+    this.askedEcho.push(request);
+    await this.open();
+    const flow = new FakeUdp();
+    this.flows.push(flow);
+    return flow;
+  }
+
   async openUdp(request: FarRequest): Promise<FarUdp> {
     this.askedUdp.push(request);
     await this.open();
@@ -310,5 +320,55 @@ describe('datagrams to the outside', () => {
 
     expect(way.askedUdp).toHaveLength(1);
     expect(forwarder.counts.overLimit).toBe(1);
+  });
+});
+
+describe('echo requests to the outside', () => {
+  const message = (sequence: number, ...payload: number[]): Uint8Array =>
+    Uint8Array.of(0, 0, 0, 0, 0, 0, 0, sequence, ...payload);
+
+  test('go out without their identifier as a port, and replies come back', async () => {
+    const { pair, way, forwarder } = world();
+    const near = pair.a.openEcho({ destination: elsewhere })!;
+    const heard: number[][] = [];
+    near.onMessage((bytes) => heard.push([...bytes]));
+    near.send(message(1, 104));
+    await pair.until(() => way.flows.length === 1 && way.flows[0]!.sent.length === 1);
+
+    expect(way.askedEcho[0]).toEqual({
+      source: { address: addressA, port: 0 },
+      destination: { address: elsewhere, port: 0 },
+    });
+    way.flows[0]!.message(message(1, 104));
+    await pair.until(() => heard.length === 1);
+
+    expect(heard[0]!.slice(6)).toEqual([0, 1, 104]);
+    expect(forwarder.counts).toMatchObject({ openUdp: 1, failed: 0 });
+  });
+
+  test('are bounded, and end with what carries them', async () => {
+    const { pair, way, forwarder } = world({ echoes: 1 });
+    const [first, second] = [1, 2].map(() => pair.a.openEcho({ destination: elsewhere })!);
+    const over = new Promise<string>((resolve) => first!.onClose(resolve));
+    first!.send(message(1));
+    await pair.until(() => way.flows.length === 1);
+    second!.send(message(1));
+    await pair.until(() => forwarder.counts.overLimit === 1);
+
+    way.flows[0]!.over();
+
+    expect(await pair.outcome(over)).toBe('unreachable');
+    await pair.until(() => forwarder.counts.openUdp === 0);
+  });
+
+  test('are refused where the way out knows no such thing', async () => {
+    const { pair, way, forwarder } = world();
+    Object.defineProperty(way, 'openEcho', { value: undefined });
+    const near = pair.a.openEcho({ destination: elsewhere })!;
+    const over = new Promise<string>((resolve) => near.onClose(resolve));
+    near.send(message(1));
+
+    expect(await pair.outcome(over)).toBe('unreachable');
+    expect(forwarder.counts.failed).toBe(1);
   });
 });

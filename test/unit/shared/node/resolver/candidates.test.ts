@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { monoMs } from '../../../../../shared/core/base/time.ts';
 import { Candidates } from '../../../../../shared/node/resolver/candidates.ts';
+import { UpstreamError } from '../../../../../shared/node/resolver/upstream.ts';
 import { fakeUpstream } from '../../../../support/fake-upstream.ts';
 
 function candidates(...groups: string[][]): Candidates {
@@ -43,6 +44,18 @@ describe('the order of asking', () => {
     expect(names(all)).toEqual(['c', 'b', 'a']);
     all.handleAnswer(a!);
     expect(names(all)).toEqual(['a', 'c', 'b']);
+  });
+
+  test('knows who shows a certificate that is not to be trusted, until that one answers', () => {
+    const all = candidates(['a', 'b']);
+    const [a, b] = all.all;
+
+    all.handleFailure(a!, monoMs(0), new UpstreamError('certificate', 'It is not to be trusted.'));
+    all.handleFailure(b!, monoMs(0), new UpstreamError('timeout', 'It is silent.'));
+    expect(all.all.map(({ isUntrusted }) => isUntrusted)).toEqual([true, false]);
+
+    all.handleAnswer(a!);
+    expect(a!.isUntrusted).toBe(false);
   });
 
   test('forgives one late answer, not two in a row', () => {

@@ -285,6 +285,39 @@ describe('the cache', () => {
   });
 });
 
+describe('at once', () => {
+  const spans = (bytes: Uint8Array) => {
+    const answer = { bytes: new Uint8Array(1232), at: 0, length: 1232 };
+    return [{ bytes, at: 0, length: bytes.length }, answer] as const;
+  };
+
+  test('is answered what the cache has answered before, in the same words', async () => {
+    const resolver = open();
+    await resolver.resolve(query());
+    const [question, answer] = spans(query().bytes);
+
+    const before = resolver.answerAtOnce(question, answer, clock.now());
+    const told = resolver.answerFromCache(query());
+    const after = resolver.answerAtOnce(question, answer, clock.now());
+
+    expect([before, after]).toEqual([false, true]);
+    expect(answer.bytes.slice(0, answer.length)).toEqual(told);
+    expect(resolver.cache.counts.hits).toBe(2);
+  });
+
+  test('nothing is answered after another network or other rules', async () => {
+    const resolver = open();
+    await resolver.resolve(query());
+
+    for (const change of [() => resolver.handleNetworkChange(), () => resolver.forgetHot()]) {
+      resolver.answerFromCache(query());
+      expect(resolver.answerAtOnce(...spans(query().bytes), clock.now())).toBe(true);
+      change();
+      expect(resolver.answerAtOnce(...spans(query().bytes), clock.now())).toBe(false);
+    }
+  });
+});
+
 describe('another network', () => {
   test('ends connections and forgets what was missing, not what was there', async () => {
     const resolver = open();
