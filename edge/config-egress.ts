@@ -3,7 +3,6 @@
 import { type Prefix, parsePrefix } from '../shared/core/base/ip.ts';
 import { type PathSurroundings, type PathsConfig, readPathsSection } from './config-paths.ts';
 import type { ConfigReader, Field } from './config-reader.ts';
-import { isInside } from './network.ts';
 
 export interface Opening {
   readonly cidr: Prefix;
@@ -11,15 +10,36 @@ export interface Opening {
   readonly device: string | undefined;
 }
 
+/** A device that may open connections to another, which may answer. By name, whoever has it now. */
+export interface DevicePair {
+  /** Undefined: every device. */
+  readonly device: string | undefined;
+  readonly to: string;
+}
+
+/** A device that an entry speaks of. */
+export interface NamedDevice {
+  readonly name: string;
+  /** Of the list, from 1. */
+  readonly entry: number;
+}
+
+/** What `egress.allow` says. */
+export interface AllowConfig {
+  /** Places. */
+  readonly allow: readonly Opening[];
+  readonly pairs: readonly DevicePair[];
+  readonly allowNames: readonly NamedDevice[];
+}
+
 /** Who forwards: this host's kernel with a TUN interface, or this program with sockets of its own. */
 export type EgressBackend = 'kernel' | 'userspace';
 
-export interface EgressConfig extends PathsConfig {
+export interface EgressConfig extends PathsConfig, AllowConfig {
   readonly backend: EgressBackend;
   /** Why that one, as half a sentence for people. */
   readonly backendReason: string;
   readonly closePrivate: boolean;
-  readonly allow: readonly Opening[];
 }
 
 /** What the section is read against. */
@@ -54,7 +74,7 @@ export function readEgress(
     ...chosen,
     ...ways,
     closePrivate: words.includes('private'),
-    allow: readOpenings(reader, section?.get('allow'), backend, surroundings),
+    ...readAllow(reader, section?.get('allow')),
   };
 }
 
@@ -67,44 +87,44 @@ function chooseBackend(
   return { backend: 'userspace', backendReason: kernelMissing };
 }
 
-function readOpenings(
-  reader: ConfigReader,
-  at: Field | undefined,
-  backend: EgressBackend,
-  surroundings: EgressSurroundings,
-): readonly Opening[] {
-  if (at === undefined) return [];
-  const items = reader.list(at);
-  if (items.length > maxOpenings) reader.problem(at, `${at.name} may have ${maxOpenings} entries at most`);
-  const openings = items.slice(0, maxOpenings).map((item) => {
-    const section = reader.section(item, { known: ['cidr', 'device'], required: ['cidr'] });
-    const cidr = readCidr(reader, section?.get('cidr'), backend, surroundings.network);
-    const deviceField = section?.get('device');
+function readAllow(reader: ConfigReader, at: Field | undefined): AllowConfig {
+  const items = at === undefined ? [] : reader.list(at);
+  if (at !== undefined && items.length > maxOpenings) {
+    reader.problem(at, `${at.name} may have ${maxOpenings} entries at most`);
+  }
+  const allow: Opening[] = [];
+  const pairs: DevicePair[] = [];
+  const allowNames: NamedDevice[] = [];
+  for (const [i, item] of items.slice(0, maxOpenings).entries()) {
+    const section = reader.section(item, { known: ['cidr', 'device', 'to'] });
+    if (section === undefined) continue;
+    const cidrField = section.get('cidr');
+    const toField = section.get('to');
     // Devices enrol at any time: whether there is one of that name is known while the edge runs.
-    const device = reader.name(deviceField);
-    return cidr === undefined ? undefined : { cidr, device };
-  });
-  return openings.filter((opening) => opening !== undefined);
+    const device = reader.name(section.get('device'));
+    const to = reader.name(toField);
+    const cidr = readCidr(reader, cidrField);
+    if ((cidrField === undefined) === (toField === undefined)) {
+      reader.problem(item, `${item.name} needs cidr, a place, or to, the name of a device: one of the two`);
+      continue;
+    }
+    for (const name of [device, to]) if (name !== undefined) allowNames.push({ name, entry: i + 1 });
+    if (toField !== undefined && to !== undefined) {
+      if (to === device)
+        reader.problem(toField, `${toField.name} is the device itself, which needs no opening`);
+      else pairs.push({ device, to });
+    }
+    if (cidr !== undefined) allow.push({ cidr, device });
+  }
+  return { allow, pairs, allowNames };
 }
 
-function readCidr(
-  reader: ConfigReader,
-  at: Field | undefined,
-  backend: EgressBackend,
-  network: readonly Prefix[],
-): Prefix | undefined {
+function readCidr(reader: ConfigReader, at: Field | undefined): Prefix | undefined {
   const text = reader.text(at);
   if (at === undefined || text === undefined) return undefined;
   const cidr = parsePrefix(text);
   if (cidr === undefined) {
     return reader.problem(at, `${at.name} must be an address or a prefix, for example 192.168.1.0/24`);
-  }
-  if (backend === 'userspace' && network.some((one) => isInside(cidr, one))) {
-    return reader.problem(
-      at,
-      `${at.name}: ${text} is inside the tunnel; the userspace backend carries nothing between devices, ` +
-        'only egress.backend: kernel does',
-    );
   }
   return cidr;
 }

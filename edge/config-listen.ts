@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { maxShards } from '../shared/core/tunnel/shards.ts';
 import { parseHostPort } from '../shared/core/uapi/values.ts';
+import { type AcmeConfig, readAcme } from './config-acme.ts';
 import type { ConfigProblem, ConfigReader, Field } from './config-reader.ts';
 
 export interface ListenConfig {
@@ -53,13 +54,25 @@ export function readCertificate(
   reader: ConfigReader,
   at: Field | undefined,
   resolve: (path: string) => string,
-): CertificateConfig | undefined {
-  const keys = { known: ['certificateFile', 'keyFile'], required: ['certificateFile', 'keyFile'] };
-  const section = at === undefined ? undefined : reader.section(at, keys);
-  const certificateFile = reader.text(section?.get('certificateFile'));
-  const keyFile = reader.text(section?.get('keyFile'));
-  if (certificateFile === undefined || keyFile === undefined) return undefined;
-  return { certificateFile: resolve(certificateFile), keyFile: resolve(keyFile) };
+): { readonly certificate: CertificateConfig | undefined; readonly acme: AcmeConfig | undefined } {
+  const none = { certificate: undefined, acme: undefined };
+  const section =
+    at === undefined ? undefined : reader.section(at, { known: ['certificateFile', 'keyFile', 'acme'] });
+  if (at === undefined || section === undefined) return none;
+  const [file, key, acme] = [section.get('certificateFile'), section.get('keyFile'), section.get('acme')];
+  if (acme !== undefined) {
+    if (file === undefined && key === undefined)
+      return { certificate: undefined, acme: readAcme(reader, acme, resolve) };
+    reader.problem(at, `${at.name} has either files or acme, not both`);
+    return none;
+  }
+  if (file === undefined) reader.problem(at, `${at.name}.certificateFile is missing`);
+  if (key === undefined) reader.problem(at, `${at.name}.keyFile is missing`);
+  const certificateFile = reader.text(file);
+  const keyFile = reader.text(key);
+  if (certificateFile === undefined || keyFile === undefined) return none;
+  const certificate = { certificateFile: resolve(certificateFile), keyFile: resolve(keyFile) };
+  return { certificate, acme: undefined };
 }
 
 function readUdp(

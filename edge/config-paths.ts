@@ -69,8 +69,8 @@ const settingsOf: Readonly<Record<PathType, readonly string[]>> = {
   block: ['how'],
 };
 const allSettings = [...new Set(Object.values(settingsOf).flat())];
-/** What the kernel backend does today. */
-const kernelTypes: ReadonlySet<PathType> = new Set(['direct']);
+/** What packets can take; the others carry connections alone. */
+const kernelTypes: ReadonlySet<PathType> = new Set(['direct', 'source', 'wireguard', 'block']);
 
 export function readPathsSection(
   reader: ConfigReader,
@@ -81,8 +81,8 @@ export function readPathsSection(
   const ids = new Set(paths.map((path) => path.id));
   return {
     paths,
-    probe: readProbe(reader, section?.get('probe'), surroundings.backend),
-    rules: readRules(reader, section?.get('rules'), ids, surroundings.backend),
+    probe: readProbe(reader, section?.get('probe')),
+    rules: readRules(reader, section?.get('rules'), ids),
   };
 }
 
@@ -130,7 +130,7 @@ function readPath(reader: ConfigReader, item: Field, surroundings: PathSurroundi
   if (surroundings.backend === 'kernel' && !kernelTypes.has(type)) {
     return reader.problem(
       typeField,
-      `${typeField.name}: ${type} needs egress.backend: userspace; the kernel backend has only direct yet`,
+      `${typeField.name}: a proxy carries connections, and the kernel forwards packets; ${type} needs egress.backend: userspace`,
     );
   }
   return id === undefined ? undefined : readTyped(reader, item, { section, type, id, surroundings });
@@ -292,12 +292,8 @@ function hopProblem(
   return undefined;
 }
 
-function readProbe(reader: ConfigReader, at: Field | undefined, backend: EgressBackend): ProbePlan {
+function readProbe(reader: ConfigReader, at: Field | undefined): ProbePlan {
   if (at === undefined) return noProbe;
-  if (backend === 'kernel') {
-    reader.problem(at, `${at.name} needs egress.backend: userspace; the kernel backend has one path yet`);
-    return noProbe;
-  }
   const section = reader.section(at, { known: ['every', 'targets'] });
   const everyField = section?.get('every');
   const everyText = reader.text(everyField);
@@ -321,13 +317,8 @@ function readRules(
   reader: ConfigReader,
   at: Field | undefined,
   ids: ReadonlySet<string>,
-  backend: EgressBackend,
 ): readonly EgressRule[] {
   if (at === undefined) return [];
-  if (backend === 'kernel') {
-    reader.problem(at, `${at.name} need egress.backend: userspace; the kernel backend has one path yet`);
-    return [];
-  }
   const items = reader.list(at);
   if (items.length > maxRules) reader.problem(at, `${at.name} may have ${maxRules} entries at most`);
   const rules = items.slice(0, maxRules).map((item, i) => {

@@ -7,6 +7,7 @@ import { isAbsolute, join } from 'node:path';
 import { type Prefix, parsePrefix } from '../shared/core/base/ip.ts';
 import { CulvertError } from '../shared/core/control/codes.ts';
 import { maxShards } from '../shared/core/tunnel/shards.ts';
+import type { AcmeConfig } from './config-acme.ts';
 import { type DnsConfig, readDns } from './config-dns.ts';
 import { type EgressConfig, readEgress } from './config-egress.ts';
 import { type CertificateConfig, type ListenConfig, readCertificate, readListen } from './config-listen.ts';
@@ -23,6 +24,8 @@ export interface EdgeConfig extends EgressConfig, ListenConfig {
   readonly mtu: number;
   /** Of the API; undefined: the edge makes its own. */
   readonly certificate: CertificateConfig | undefined;
+  /** An authority that signs the edge's own key; undefined: nobody does. */
+  readonly acme: AcmeConfig | undefined;
   /** Packet workers that share nothing. */
   readonly workers: number;
   readonly network: EdgeNetwork;
@@ -31,6 +34,10 @@ export interface EdgeConfig extends EgressConfig, ListenConfig {
   readonly dns: DnsConfig;
   /** Connections, and as many flows of datagrams, that one device may have at a time. */
   readonly connectionsPerDevice: number;
+  /** New connections and flows of datagrams a second that one device may open; 0 = no limit. */
+  readonly connectionsPerSecond: number;
+  /** Bytes a second inside the tunnel, each way, unless a device has a limit of its own; 0 = no limit. */
+  readonly deviceRate: number;
   /** Bytes in both directions that a device may move, unless it has a limit of its own; 0 = no limit. */
   readonly deviceQuotaBytes: number;
 }
@@ -65,6 +72,10 @@ const leastMtu = 1280;
 const mostMtu = 65_535;
 export const defaultConnectionsPerDevice = 16_384;
 const mostConnectionsPerDevice = 65_536;
+/** A browser that restores a hundred pages opens a few hundred; a scanner opens thousands. */
+export const defaultConnectionsPerSecond = 500;
+const mostConnectionsPerSecond = 1_000_000;
+const leastDeviceRate = 1000;
 
 const rootKeys = [
   'name',
@@ -138,7 +149,7 @@ function readRoot(
     interfaceName,
     mtu: reader.integer(root.get('mtu'), leastMtu, mostMtu) ?? defaultMtu,
     ...listen,
-    certificate: readCertificate(reader, root.get('certificate'), resolve),
+    ...readCertificate(reader, root.get('certificate'), resolve),
     workers,
     network,
     privateKeyFile: keyFile === undefined ? join(surroundings.dataFolder, 'edge.key') : resolve(keyFile),
@@ -173,19 +184,28 @@ function checkUserspace(
 function readLimits(
   reader: ConfigReader,
   at: Field | undefined,
-): Pick<EdgeConfig, 'connectionsPerDevice' | 'deviceQuotaBytes'> {
-  const known = ['connectionsPerDevice', 'deviceQuotaBytes', 'deviceRate'];
+): Pick<EdgeConfig, 'connectionsPerDevice' | 'connectionsPerSecond' | 'deviceRate' | 'deviceQuotaBytes'> {
+  const known = ['connectionsPerDevice', 'connectionsPerSecond', 'deviceQuotaBytes', 'deviceRate'];
   const section = at === undefined ? undefined : reader.section(at, { known });
-  const rate = section?.get('deviceRate');
-  if (rate !== undefined && reader.integer(rate, 0, Number.MAX_SAFE_INTEGER) !== 0) {
-    reader.problem(rate, `${rate.name}: a limit of the rate is not available yet; only 0 is`);
-  }
   return {
+    connectionsPerSecond:
+      reader.integer(section?.get('connectionsPerSecond'), 0, mostConnectionsPerSecond) ??
+      defaultConnectionsPerSecond,
+    deviceRate: readRate(reader, section?.get('deviceRate')),
     connectionsPerDevice:
       reader.integer(section?.get('connectionsPerDevice'), 1, mostConnectionsPerDevice) ??
       defaultConnectionsPerDevice,
     deviceQuotaBytes: reader.integer(section?.get('deviceQuotaBytes'), 0, Number.MAX_SAFE_INTEGER) ?? 0,
   };
+}
+
+/** A rate of a few bytes would be a device that is cut, with no word about it. */
+function readRate(reader: ConfigReader, at: Field | undefined): number {
+  const rate = reader.integer(at, 0, Number.MAX_SAFE_INTEGER) ?? 0;
+  if (at !== undefined && rate > 0 && rate < leastDeviceRate) {
+    reader.problem(at, `${at.name} is in bytes a second: ${leastDeviceRate} at least, or 0 for no limit`);
+  }
+  return rate;
 }
 
 function readStore(reader: ConfigReader, at: Field | undefined): void {

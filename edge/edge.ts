@@ -7,13 +7,15 @@ import { join } from 'node:path';
 import type { Entropy } from '../shared/core/base/ports.ts';
 import type { UnixMs } from '../shared/core/base/time.ts';
 import { CulvertError } from '../shared/core/control/codes.ts';
-import { formatPin } from '../shared/core/registration/invite.ts';
 import { type Clock, systemClock } from '../shared/node/clock.ts';
 import { systemEntropy } from '../shared/node/entropy.ts';
+import { ActivityCounts } from './admin/activity.ts';
+import { certificateStatus } from './admin/certificate-status.ts';
 import { type AdminMethods, serveAdmin } from './admin/server.ts';
 import { type EdgeStatus, edgeStatus } from './admin/status.ts';
 import type { EdgeConfig } from './config.ts';
 import { loadConfig } from './config-file.ts';
+import { Sightings } from './doctor/sightings.ts';
 import type { PathsAnswer, PathsQuestion } from './egress/paths-question.ts';
 import type { EdgeEgress, EgressParts } from './egress-parts.ts';
 import { ApiRelay } from './gateway/api-relay.ts';
@@ -21,6 +23,7 @@ import { type EdgeIdentity, readOrCreateIdentity } from './identity.ts';
 import { startKernelEgress } from './kernel-egress.ts';
 import { serveMetrics } from './metrics/server.ts';
 import { Accounting, accountingEveryMs } from './peers/accounting.ts';
+import { DeviceLimits } from './peers/device-limits.ts';
 import { KnownDevices } from './peers/known-devices.ts';
 import type { DeviceChanges } from './peers/sync-plan.ts';
 import { needRestart, ownFacts } from './plan.ts';
@@ -35,6 +38,9 @@ const backends: Readonly<Record<EdgeConfig['backend'], (parts: EgressParts) => P
   userspace: startUserspaceEgress,
 };
 
+/** How long words to devices have to leave before the tunnel ends. */
+const farewellMs = 250;
+
 export class Edge {
   readonly identity: EdgeIdentity;
   readonly #options: EdgeOptions;
@@ -44,10 +50,12 @@ export class Edge {
   readonly #clock: Clock = systemClock();
   readonly #entropy: Entropy = systemEntropy();
   readonly #devices = new KnownDevices();
+  readonly #limits = new DeviceLimits(() => this.#config);
   readonly #relay = new ApiRelay((address) => this.#devices.idAt(address));
   #config: EdgeConfig;
   #egress: EdgeEgress | undefined;
   #registration: RunningRegistration | undefined;
+  #accounting: Accounting | undefined;
   #onFailure: (() => void) | undefined;
   #failed = false;
 
@@ -92,8 +100,12 @@ export class Edge {
       version: this.#options.version,
       device: await egress.tunnel.status(),
       flows: await egress.counts(),
+      paths: await egress.pathStatus?.(),
+      guard: await egress.guardDrops?.(),
       httpsPorts: registration?.httpsPorts ?? [],
-      pin: registration === undefined ? '' : formatPin(registration.certificate.pin),
+      pin: registration?.certificate().pinText ?? '',
+      activity: registration?.activity() ?? new ActivityCounts().read(0),
+      certificate: certificateStatus(this.#config, registration),
       enrolled: registration?.sync.devices.size ?? 0,
       deviceOf: (publicKey) => registration?.sync.deviceOf(publicKey),
       startedAt: this.#startedAt,
@@ -115,13 +127,18 @@ export class Edge {
     }
     await this.#running().reload(this.#config, config);
     this.#config = config;
+    await this.#accounting?.look(true);
     this.#warnOfStrangers();
+    void this.#registration?.pushChanges();
     log.info('configuration reloaded', { peers: config.peers.length });
   }
 
   /** Takes everything back. Idempotent. */
-  stop(): Promise<void> {
-    return this.#teardown.run();
+  async stop(): Promise<void> {
+    // The words leave through the tunnel, which is taken down next.
+    const isTelling = this.#registration?.announceStop() === true;
+    if (isTelling) await new Promise((resolve) => setTimeout(resolve, farewellMs));
+    await this.#teardown.run();
   }
 
   async #build(socketPath: string): Promise<void> {
@@ -143,13 +160,14 @@ export class Edge {
     });
     const registration = await this.#register(this.#egress);
     this.#teardown.add('API inside the tunnel', await this.#relay.serve(apiSocket, registration.handler));
-    this.#account(this.#egress, registration);
+    await this.#account(this.#egress, registration);
     await this.#serveNumbers();
     const methods: AdminMethods = {
       status: () => this.status(),
       reload: () => this.reload(),
       look: () => registration.sync.nudge(),
       paths: (question) => this.#askPaths(question),
+      outside: () => registration.lookFromOutside(),
     };
     const admin = await serveAdmin(socketPath, methods);
     this.#teardown.add('control socket', () => admin.close());
@@ -158,16 +176,25 @@ export class Edge {
 
   async #register(egress: EdgeEgress): Promise<RunningRegistration> {
     const { dataFolder, log, version } = this.#options;
-    const { certificate, httpsPorts } = this.#config;
+    const { certificate, acme, httpsPorts } = this.#config;
+    const sightings = new Sightings({
+      status: () => egress.tunnel.status(),
+      unixNow: this.#options.unixNow,
+    });
+    egress.tunnel.onEvent((event) => sightings.handleEvent(event));
     const registration = await startRegistration({
       dataFolder,
       identity: this.identity,
       facts: () => ownFacts(this.#config),
       tunnel: egress.tunnel,
+      deviceLimits: this.#limits,
       onChanges: (changes) => this.#follow(egress, changes),
       httpsPorts,
       tunnelDevice: (connection) => this.#relay.deviceOf(connection),
+      askPaths: (question) => this.#askPaths(question),
+      sight: (keys) => sightings.of(keys),
       ...(certificate === undefined ? {} : { certificateFiles: certificate }),
+      ...(acme === undefined ? {} : { acme }),
       clock: this.#clock,
       entropy: this.#entropy,
       log,
@@ -182,19 +209,26 @@ export class Edge {
     const delta = this.#devices.follow(changes, this.#options.unixNow());
     const isOther = delta.set.length + delta.gone.length + changes.cut.length > 0;
     if (isOther) await egress.follow({ cut: changes.cut, delta });
+    // Not awaited: it may have to wait for a look that waits for us.
+    if (changes.changed.some((device) => this.#limits.isStale(device))) void this.#accounting?.look(true);
   }
 
-  #account(egress: EdgeEgress, registration: RunningRegistration): void {
+  async #account(egress: EdgeEgress, registration: RunningRegistration): Promise<void> {
     const { log, unixNow } = this.#options;
     const accounting = new Accounting({
       store: registration.store,
       sync: registration.sync,
       status: () => egress.tunnel.status(),
-      quotaBytes: () => this.#config.deviceQuotaBytes,
+      configure: (change) => egress.tunnel.configure(change),
+      limits: this.#limits,
+      usual: () => this.#config,
       entropy: this.#entropy,
       unixNow,
       log,
     });
+    this.#accounting = accounting;
+    // Devices of the store have their limits already; peers of the file get the usual rate by this.
+    if (this.#config.deviceRate > 0) await accounting.look(true);
     const timer = setInterval(() => void accounting.look(), accountingEveryMs);
     this.#teardown.add('accounting', () => {
       clearInterval(timer);
@@ -218,20 +252,15 @@ export class Edge {
   #warnOfStrangers(): void {
     const names = new Set(this.#config.peers.map((peer) => peer.name));
     for (const { name } of this.#devices.entries) names.add(name);
-    for (const { device } of this.#config.allow) {
-      if (device !== undefined && !names.has(device)) {
-        this.#options.log.warn('egress.allow names a device that there is not', { device });
-      }
+    for (const { name, entry } of this.#config.allowNames) {
+      // Its place, not its name: logs name no devices.
+      if (!names.has(name))
+        this.#options.log.warn('egress.allow names a device that there is not', { entry });
     }
   }
 
   async #askPaths(question: PathsQuestion): Promise<PathsAnswer> {
-    const egress = this.#running();
-    if (egress.paths !== undefined) return egress.paths(question);
-    throw new CulvertError('unknown-path', {
-      text: 'The kernel backend of this edge has one path, and nothing to choose.',
-      remedy: 'For a choice among paths: egress.backend: userspace in edge.yaml.',
-    });
+    return this.#running().paths(question);
   }
 
   #running(): EdgeEgress {

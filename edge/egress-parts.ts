@@ -6,6 +6,7 @@ import type { TunnelBackend } from '../shared/node/dataplane/messages.ts';
 import type { EgressCounts } from './admin/status.ts';
 import type { EdgeConfig } from './config.ts';
 import type { DeviceDelta, DeviceEntry } from './egress/devices.ts';
+import type { PathStatus } from './egress/egress-paths.ts';
 import type { PathsAnswer, PathsQuestion } from './egress/paths-question.ts';
 import type { HostJournal } from './host/journal.ts';
 import type { EdgeIdentity } from './identity.ts';
@@ -17,8 +18,12 @@ export interface EdgeEgress {
   readonly tunnel: TunnelBackend;
   /** Undefined where the kernel forwards and does not tell. */
   counts(): Promise<EgressCounts | undefined>;
-  /** Throws CulvertError. Absent where there is one path and nothing to choose. */
-  paths?(question: PathsQuestion): Promise<PathsAnswer>;
+  /** Packets that the kernel's guard dropped since the start, by reason; absent where there is none. */
+  guardDrops?(): Promise<Readonly<Record<string, number>>>;
+  /** Throws CulvertError. */
+  paths(question: PathsQuestion): Promise<PathsAnswer>;
+  /** The ways out as they do now; absent where the counts have them. */
+  pathStatus?(): Promise<readonly PathStatus[]>;
   /** Applies peers, openings and what is closed. On an error all stays as it was. */
   reload(before: EdgeConfig, after: EdgeConfig): Promise<void>;
   /** Devices of the store changed; the tunnel has followed already. What is cut is silent when it resolves. */

@@ -6,32 +6,42 @@ import { shardInterfaces } from '../shared/node/dataplane/sharded-backend.ts';
 import type { EdgeConfig } from './config.ts';
 import type { DeviceEntry } from './egress/devices.ts';
 import type { GatewayPort } from './gateway/interface-gateway.ts';
-import type { GuardNetwork, GuardPlan } from './host/guard-rules.ts';
+import type { GuardNetwork, GuardOpening, GuardPlan } from './host/guard-rules.ts';
 import type { LinkPlan } from './host/link.ts';
 import type { RouteSources } from './host/worker-routes.ts';
 import { gatewayOf, prefixesOf } from './network.ts';
 import type { OwnFacts } from './registration/start-registration.ts';
 
-/** `services`: what the edge itself serves on its addresses in the tunnel. `devices`: those of the store. */
+/**
+ * `services`: what the edge itself serves on its addresses in the tunnel. `devices`: those of the store.
+ * `routed`: what rules open for their own paths.
+ */
 export function guardPlan(
   config: EdgeConfig,
   services: readonly GatewayPort[] = [],
   devices: readonly Pick<DeviceEntry, 'name' | 'prefixes'>[] = [],
+  routed: readonly GuardOpening[] = [],
 ): GuardPlan {
+  const sourcesOf = (device: string | undefined): readonly string[] | undefined =>
+    device === undefined ? undefined : prefixesFor(device, config, devices).map(formatPrefix);
   return {
     interfaceNames: interfacesOf(config),
     mtu: config.mtu,
     v4: guardNetwork(config.network.v4),
     v6: guardNetwork(config.network.v6),
     closePrivate: config.closePrivate,
+    connectionsPerSecond: config.connectionsPerSecond,
     services,
-    allow: config.allow.map((opening) => ({
-      cidr: formatPrefix(opening.cidr),
-      from:
-        opening.device === undefined
-          ? undefined
-          : prefixesFor(opening.device, config, devices).map(formatPrefix),
-    })),
+    allow: [
+      ...config.allow.map(({ cidr, device }) => ({ cidr: formatPrefix(cidr), from: sourcesOf(device) })),
+      ...config.pairs.flatMap(({ device, to }) =>
+        prefixesFor(to, config, devices).map((prefix) => ({
+          cidr: formatPrefix(prefix),
+          from: sourcesOf(device),
+        })),
+      ),
+      ...routed,
+    ],
   };
 }
 
@@ -58,10 +68,22 @@ export function ownFacts(config: EdgeConfig): OwnFacts {
     // Both families, whatever the network has: what the tunnel cannot carry must not go beside it.
     routes: everything,
     mtu: config.mtu,
-    hostRules: [],
+    hostRules: config.rules.flatMap(({ match: { host, device, tag }, use }) =>
+      host === undefined
+        ? []
+        : [{ host, use, ...(device === undefined ? {} : { device }), ...(tag === undefined ? {} : { tag }) }],
+    ),
     paths: config.paths.map(({ id, type }) => ({ id, type, state: 'up' })),
+    guardedNames: guardedNames(config),
     ...(config.workers === 1 ? {} : { udpPortOf: (key: Uint8Array) => portOf(config, key) }),
   };
+}
+
+/** A name of them would give whoever takes it what is another's. */
+function guardedNames({ peers, allowNames, rules }: EdgeConfig): ReadonlySet<string> {
+  const ofRules = rules.flatMap(({ match }) => match.device ?? []);
+  const names = [...peers, ...allowNames].map(({ name }) => name);
+  return new Set([...names, ...ofRules].map((name) => name.toLowerCase()));
 }
 
 const everything: readonly Prefix[] = [
@@ -96,9 +118,12 @@ export function portOf(config: EdgeConfig, publicKey: Uint8Array): number {
   return config.udpPorts[workerOf(publicKey, config.workers)] ?? 0;
 }
 
-function interfacesOf(config: EdgeConfig): readonly string[] {
+export function interfacesOf(config: EdgeConfig): readonly string[] {
   return shardInterfaces(config.interfaceName, config.workers);
 }
+
+/** What the kernel backend follows while it runs. */
+const kernelFollows: ReadonlySet<string> = new Set(['egress.paths', 'egress.probe']);
 
 /** Keys of the file that a running edge cannot change, and that differ. */
 export function needRestart(before: EdgeConfig, after: EdgeConfig): readonly string[] {
@@ -116,9 +141,10 @@ export function needRestart(before: EdgeConfig, after: EdgeConfig): readonly str
     ['limits', (config) => String(config.connectionsPerDevice)],
     ['listen.https', (config) => config.httpsPorts.join()],
     ['listen.metrics', (config) => JSON.stringify(config.metrics)],
-    ['certificate', (config) => JSON.stringify(config.certificate)],
+    ['certificate', (config) => JSON.stringify([config.certificate, config.acme])],
   ];
-  return compared.filter(([, of]) => of(before) !== of(after)).map(([key]) => key);
+  const isFixed = (key: string): boolean => before.backend !== 'kernel' || !kernelFollows.has(key);
+  return compared.filter(([key, of]) => isFixed(key) && of(before) !== of(after)).map(([key]) => key);
 }
 
 function guardNetwork(prefix: Prefix | undefined): GuardNetwork | undefined {

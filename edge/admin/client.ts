@@ -1,7 +1,8 @@
 /** Asks a running edge through its control socket. */
 
-import { request } from 'node:http';
 import { CulvertError, type ErrorCode, errorCodes } from '../../shared/core/control/codes.ts';
+import { request } from '../../shared/node/http.ts';
+import { type OutsideAnswer, outsidePatienceMs } from '../doctor/outside.ts';
 import type { PathsAnswer, PathsQuestion } from '../egress/paths-question.ts';
 import type { EdgeStatus } from './status.ts';
 
@@ -23,6 +24,12 @@ export async function askPaths(socketPath: string, question: PathsQuestion): Pro
   return JSON.parse(await ask(socketPath, 'POST', '/v1/paths', question)) as PathsAnswer;
 }
 
+/** What a device reaches of the edge from where it is. Takes some seconds. Throws 'edge-not-running'. */
+export async function askOutside(socketPath: string): Promise<OutsideAnswer> {
+  const text = await ask(socketPath, 'POST', '/v1/outside', {}, outsidePatienceMs + answerTimeoutMs);
+  return (JSON.parse(text) as { readonly answer: OutsideAnswer }).answer;
+}
+
 /** Makes a running edge follow its store now; nothing where none runs. Never rejects: it also looks by itself. */
 export async function askToLook(socketPath: string): Promise<void> {
   await ask(socketPath, 'POST', '/v1/look').catch(() => undefined);
@@ -39,10 +46,18 @@ export async function answers(socketPath: string): Promise<boolean> {
   }
 }
 
-function ask(socketPath: string, method: 'GET' | 'POST', path: string, body?: unknown): Promise<string> {
+async function ask(
+  ...[socketPath, method, path, body, timeoutMs = answerTimeoutMs]: readonly [
+    string,
+    'GET' | 'POST',
+    string,
+    unknown?,
+    number?,
+  ]
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-    const asked = request({ socketPath, method, path, headers, timeout: answerTimeoutMs }, (response) => {
+    const asked = request({ socketPath, method, path, headers, timeout: timeoutMs }, (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
       response.on('data', (chunk: Buffer) => {

@@ -6,6 +6,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import fastify from 'fastify';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import type { OutsideAnswer } from '../doctor/outside.ts';
 import { type PathsAnswer, type PathsQuestion, parsePathsQuestion } from '../egress/paths-question.ts';
 import type { EdgeStatus } from './status.ts';
 
@@ -17,6 +18,8 @@ export interface AdminMethods {
   look(): Promise<void>;
   /** Throws CulvertError, also where the edge has no choice among paths. */
   paths(question: PathsQuestion): Promise<PathsAnswer>;
+  /** What a device reaches from outside. */
+  outside(): Promise<OutsideAnswer>;
 }
 
 export interface AdminServer {
@@ -43,6 +46,7 @@ export async function serveAdmin(path: string, methods: AdminMethods): Promise<A
     return {};
   });
   server.post('/v1/paths', (request) => methods.paths(parsePathsQuestion(request.body)));
+  server.post('/v1/outside', async () => ({ answer: await methods.outside() }));
   server.post('/v1/look', async () => {
     await methods.look();
     return {};

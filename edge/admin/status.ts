@@ -5,11 +5,14 @@ import type { UnixMs } from '../../shared/core/base/time.ts';
 import type { DataplaneStatus, DeviceStatus, PeerStatus } from '../../shared/core/tunnel/config.ts';
 import type { EdgeConfig } from '../config.ts';
 import type { EgressBackend } from '../config-egress.ts';
+import type { DnsCounts } from '../dns/counts.ts';
 import type { PathStatus } from '../egress/egress-paths.ts';
 import { prefixesOf, shortText } from '../network.ts';
 import { keyText } from '../peers/peer-changes.ts';
 import type { DeviceRecord } from '../peers/store.ts';
 import { portOf } from '../plan.ts';
+import type { EdgeActivity } from './activity.ts';
+import type { CertificateStatus } from './certificate-status.ts';
 
 export interface EdgeStatus {
   readonly name: string;
@@ -27,6 +30,7 @@ export interface EdgeStatus {
   };
   /** 'sha256/…': by this devices know the edge's certificate. */
   readonly pin: string;
+  readonly certificate: CertificateStatus;
   /** Devices of the store, those that may not connect now included. */
   readonly enrolled: number;
   readonly network: readonly string[];
@@ -36,6 +40,7 @@ export interface EdgeStatus {
   /** Packets that were dropped since the start, by reason; reasons that never happened are left out. */
   readonly drops: Readonly<Record<string, number>>;
   readonly uptimeSeconds: number;
+  readonly activity: EdgeActivity;
 }
 
 export interface EgressStatus {
@@ -44,13 +49,25 @@ export interface EgressStatus {
   readonly why: string;
   /** Null where the kernel forwards: it counts for itself. */
   readonly flows: EgressCounts | null;
+  /** Packets of devices that the kernel's firewall dropped since the start, by reason; null in user space. */
+  readonly guard: Readonly<Record<string, number>> | null;
 }
 
 export interface EgressCounts {
   /** TCP connections of all devices in the userspace stack, those with the edge itself included. */
   readonly connections: number;
   readonly udpFlows: number;
+  /** Series of echo requests to destinations outside. */
+  readonly echoFlows?: number;
+  /** Whether the system lets the edge ping for its devices; else half a sentence, and what to do. */
+  readonly ping?: {
+    readonly allowed: boolean;
+    readonly why: string | null;
+    readonly remedy: string | null;
+  };
   readonly memoryBytes: number;
+  /** Of the resolver inside the tunnel, all filters together. */
+  readonly dns?: DnsCounts;
   /** Flows that were refused since the start, by reason. */
   readonly refused: Readonly<Record<string, number>>;
   /** The ways out; absent where there is one that nobody measures. */
@@ -84,10 +101,15 @@ export interface StatusSources {
   readonly device: DeviceStatus;
   readonly httpsPorts: readonly number[];
   readonly pin: string;
+  readonly certificate: CertificateStatus;
+  readonly activity: EdgeActivity;
   readonly enrolled: number;
   /** Of the store. */
   readonly deviceOf: (publicKey: Uint8Array) => Pick<DeviceRecord, 'id' | 'name' | 'path'> | undefined;
   readonly flows: EgressCounts | undefined;
+  /** Where the counts do not have them. */
+  readonly paths?: readonly PathStatus[] | undefined;
+  readonly guard?: Readonly<Record<string, number>> | undefined;
   readonly startedAt: UnixMs;
   readonly now: UnixMs;
 }
@@ -104,20 +126,29 @@ export function edgeStatus(sources: StatusSources): EdgeStatus {
         ? null
         : formatEndpoint({ address: config.endpoint, port: device.listenPort }),
     interface: config.backend === 'kernel' ? config.interfaceName : null,
-    egress: { backend: config.backend, why: config.backendReason, flows: flowsOf(sources.flows) },
+    egress: {
+      backend: config.backend,
+      why: config.backendReason,
+      flows: flowsOf(sources.flows),
+      guard: sources.guard === undefined ? null : happened(sources.guard),
+    },
     listen: {
       udp: config.workers === 1 ? [device.listenPort] : config.udpPorts.slice(0, config.workers),
       https: sources.httpsPorts,
     },
     pin: sources.pin,
+    certificate: sources.certificate,
+    activity: sources.activity,
     enrolled: sources.enrolled,
     network: prefixesOf(config.network).map(shortText),
-    devices: device.peers.map((peer) => {
-      const known = sources.deviceOf(peer.publicKey);
-      const name = known?.name ?? names.get(keyText(peer.publicKey)) ?? '';
-      return deviceOf(peer, { id: known?.id, name, path: known?.path }, config);
-    }),
-    paths: sources.flows?.paths ?? config.paths.map(({ id, type }) => ({ id, type })),
+    devices: oncePerDevice(
+      device.peers.map((peer) => {
+        const known = sources.deviceOf(peer.publicKey);
+        const name = known?.name ?? names.get(keyText(peer.publicKey)) ?? '';
+        return deviceOf(peer, { id: known?.id, name, path: known?.path }, config);
+      }),
+    ),
+    paths: sources.paths ?? sources.flows?.paths ?? config.paths.map(({ id, type }) => ({ id, type })),
     dataplane: device.dataplane,
     drops: happened(device.drops),
     uptimeSeconds: Math.max(0, Math.floor((sources.now - sources.startedAt) / 1000)),
@@ -149,6 +180,27 @@ function deviceOf(
     rxBytes: peer.rxBytes,
     txBytes: peer.txBytes,
     path: known.path ?? usualPath(config),
+  };
+}
+
+/** A device with a key for its session has two peers; the first is the one with its own key. */
+function oncePerDevice(devices: readonly EdgeDevice[]): readonly EdgeDevice[] {
+  const byId = new Map<string, EdgeDevice>();
+  for (const one of devices) {
+    const before = byId.get(one.id);
+    byId.set(one.id, before === undefined ? one : together(before, one));
+  }
+  return [...byId.values()];
+}
+
+function together(first: EdgeDevice, second: EdgeDevice): EdgeDevice {
+  const seen = [first.lastSeen, second.lastSeen].filter((at) => at !== null);
+  return {
+    ...first,
+    addresses: first.addresses.length > 0 ? first.addresses : second.addresses,
+    lastSeen: seen.toSorted().at(-1) ?? null,
+    rxBytes: first.rxBytes + second.rxBytes,
+    txBytes: first.txBytes + second.txBytes,
   };
 }
 

@@ -6,6 +6,7 @@ import { type LogLevel, parseLogLevel } from '../../shared/node/log.ts';
 import { askReload, askStatus } from '../admin/client.ts';
 import { addDevice } from './commands/device.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addFeedback } from './commands/feedback.ts';
 import { addInit } from './commands/init.ts';
 import { addInvite } from './commands/invite.ts';
 import { addKeeping } from './commands/keeping.ts';
@@ -75,6 +76,7 @@ export function buildCommandLine(parts: CommandParts): CommandLine {
   addDevice(command);
   addPath(command);
   addRecords(command);
+  addFeedback(command);
   addKeeping(command);
   throwInstead(command);
   return line;
@@ -98,12 +100,26 @@ export async function runCommandLine(line: CommandLine, words: readonly string[]
 
 /** One sentence, the stable code, and what to do. */
 export function errorText(cause: unknown, json: boolean): string {
-  const known = cause instanceof CulvertError ? cause : new CulvertError('internal', { cause });
+  const known = diskProblem(cause) ?? new CulvertError('internal', { cause });
   const detail =
-    cause instanceof CulvertError ? '' : `\n${cause instanceof Error ? cause.stack : String(cause)}`;
+    known.code !== 'internal' || cause instanceof CulvertError
+      ? ''
+      : `\n${cause instanceof Error ? cause.stack : String(cause)}`;
   const { code, message, remedy } = known;
   if (json) return `${JSON.stringify({ code, text: message + detail, remedy })}\n`;
   return `culvert-edge: ${message}${detail}\n  ${remedy} [${code}]\n`;
+}
+
+/** Undefined for a bug. A disk has its own words wherever a file could not be written. */
+function diskProblem(cause: unknown): CulvertError | undefined {
+  if (cause instanceof CulvertError && !isDiskFull(cause.cause)) return cause;
+  const isFull = isDiskFull(cause) || (cause instanceof Error && isDiskFull(cause.cause));
+  return isFull ? new CulvertError('store-full', { cause }) : undefined;
+}
+
+function isDiskFull(cause: unknown): boolean {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 /** Commander would end the process, of each command by itself. */

@@ -1,6 +1,11 @@
 /** The edge.yaml that `init` writes: every key with its default, and what it is for. Pure. */
 
-import { defaultConnectionsPerDevice, defaultInterface, defaultMtu } from '../config.ts';
+import {
+  defaultConnectionsPerDevice,
+  defaultConnectionsPerSecond,
+  defaultInterface,
+  defaultMtu,
+} from '../config.ts';
 import { defaultDns } from '../config-dns.ts';
 import type { NewNetwork } from '../new-network.ts';
 
@@ -32,12 +37,17 @@ egress:
   backend: auto # kernel where this program may use it, else userspace
   paths: [{ id: direct, type: direct }]
   deny: [private, link-local, metadata] # closed to devices; only private may be left out
-  allow: [] # opens a part of that: [{ cidr: 192.168.1.0/24, device: laptop }]
+  allow: [] # opens a part of that: [{ cidr: 192.168.1.0/24, device: laptop }, { device: laptop, to: phone }]
 
 dns: { upstreams: ${JSON.stringify(defaultDns.upstreams)}, families: ${defaultDns.families}, cacheEntries: ${defaultDns.cacheEntries} }
-limits: { deviceRate: 0, deviceQuotaBytes: 0, connectionsPerDevice: ${defaultConnectionsPerDevice} } # 0: none
+limits: # of one device; 0: none
+  deviceRate: 0 # bytes a second, each way
+  deviceQuotaBytes: 0 # both ways together
+  connectionsPerDevice: ${defaultConnectionsPerDevice} # at a time
+  connectionsPerSecond: ${defaultConnectionsPerSecond} # new ones
 
 # certificate: { certificateFile: fullchain.pem, keyFile: privkey.pem } # without it the edge makes its own, and devices pin it
+# certificate: { acme: { domains: [edge.example.com], agreeTos: true } } # or has its own signed by Let’s Encrypt
 # privateKeyFile: edge.key
 # interface: ${defaultInterface} # of the kernel backend
 # mtu: ${defaultMtu}

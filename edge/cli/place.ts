@@ -17,6 +17,7 @@ import { readOrCreateIdentity } from '../identity.ts';
 import type { PeerStore } from '../peers/store.ts';
 import { ownFacts } from '../plan.ts';
 import type { Administration } from '../registration/administration.ts';
+import type { FeedbackDesk } from '../registration/feedback-desk.ts';
 import { certificateOf, openAdministration } from '../registration/start-registration.ts';
 import { controlSocketName } from '../run-options.ts';
 
@@ -29,6 +30,7 @@ export interface SharedFlags {
 export interface LocalEdge {
   readonly config: EdgeConfig;
   readonly administration: Administration;
+  readonly feedback: FeedbackDesk;
   readonly store: PeerStore;
 }
 

@@ -31,6 +31,7 @@ export function statusText(status: EdgeStatus): string {
     `  public key    ${status.publicKey}`,
     `  way out       ${status.egress.backend}, because ${status.egress.why}`,
     ...(status.egress.flows === null ? [] : [flowsLine(status.egress.flows)]),
+    ...pingLine(status.egress.flows?.ping),
   ];
   const devices = status.devices.length === 0 ? ['  no devices yet'] : deviceTable(status);
   return `${[...head, '', ...devices].join('\n')}\n`;
@@ -40,6 +41,12 @@ function flowsLine(flows: EgressCounts): string {
   const refused = Object.values(flows.refused).reduce((sum, count) => sum + count, 0);
   const { connections, udpFlows, memoryBytes } = flows;
   return `  flows         ${connections} TCP, ${udpFlows} UDP, ${bytesText(memoryBytes)} of buffers; ${refused} refused`;
+}
+
+/** Only where something is wrong. */
+function pingLine(ping: EgressCounts['ping']): string[] {
+  if (ping === undefined || ping.allowed) return [];
+  return [`  ping          not beyond the edge, because ${ping.why}. ${ping.remedy}`];
 }
 
 function deviceTable(status: EdgeStatus): string[] {

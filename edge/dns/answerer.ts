@@ -3,7 +3,9 @@
  * own are answered here, special ones on the spot, everything else by the resolver. Never logs a name.
  */
 
-import type { CacheLimits } from '../../shared/core/dns/cache.ts';
+import type { Span } from '../../shared/core/base/span.ts';
+import type { MonoMs } from '../../shared/core/base/time.ts';
+import { type CacheLimits, cacheKey } from '../../shared/core/dns/cache.ts';
 import { isBelow, nameOf } from '../../shared/core/dns/name.ts';
 import { type DnsMessage, readMessage } from '../../shared/core/dns/reader.ts';
 import {
@@ -33,12 +35,22 @@ export interface AskerDetails {
   readonly maxBytes: number;
 }
 
+export interface AskerNow {
+  readonly device: string | undefined;
+  readonly now: MonoMs;
+}
+
 export interface DnsAnswerer {
   /**
-   * The answer to send, or undefined for silence: not a query, or too many. Never rejects. `query` is
-   * borrowed until the call returns. An answer over UDP also respects the size that the query offers.
+   * The answer to send, or undefined for silence: not a query, or too many. Never rejects. `query` must
+   * not change any more. An answer over UDP also respects the size that the query offers.
    */
   answer(query: Uint8Array, about: AskerDetails): Promise<Uint8Array | undefined>;
+  /**
+   * Over UDP, before `answer`: writes what was answered before at `answer`, whose length is the room there, and sets
+   * the length, 0 for silence. False: `answer` has to be asked. Both are borrowed until return.
+   */
+  answerAtOnce?(question: Span, answer: Span, about: AskerNow): boolean;
   /** Ends upstream connections; open questions get SERVFAIL. Idempotent. */
   close(): Promise<void>;
 }
@@ -108,6 +120,14 @@ export class ResolvingAnswerer implements DnsAnswerer {
     return fit(await whole, message.opt()?.udpSize ?? plainUdpSize, about);
   }
 
+  answerAtOnce(question: Span, answer: Span, about: AskerNow): boolean {
+    if (this.#isClosed) return false;
+    const { resolver } = this.#resolverFor(this.#familyFor(about));
+    if (!resolver.answerAtOnce(question, answer, about.now)) return false;
+    if (!this.#rates.take(about.device ?? '', about.now)) answer.length = 0;
+    return true;
+  }
+
   state(): readonly AnswererState[] {
     return [...this.#resolvers].map(([family, { resolver }]) => ({
       family,
@@ -139,13 +159,13 @@ export class ResolvingAnswerer implements DnsAnswerer {
 
   #resolve(query: DnsMessage, about: AskerDetails): Uint8Array | Promise<Uint8Array> {
     const { resolver } = this.#resolverFor(this.#familyFor(about));
-    const cached = resolver.answerFromCache(query);
+    const key = cacheKey(query);
+    const cached = resolver.answerFromCache(query, key);
     if (cached !== undefined) return cached;
-    const kept = readMessage(new Uint8Array(query.bytes)) ?? query;
-    return resolver.resolve(kept).then((resolution) => resolution.bytes);
+    return resolver.resolve(query, key).then((resolution) => resolution.bytes);
   }
 
-  #familyFor(about: AskerDetails): Family {
+  #familyFor(about: { readonly device: string | undefined }): Family {
     const { familyOf, settings } = this.#options;
     const chosen = about.device === undefined ? undefined : familyOf?.(about.device);
     return chosen ?? settings.family;

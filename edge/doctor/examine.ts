@@ -4,8 +4,7 @@
  * Internet reaches the ports only somebody outside can say.
  */
 
-import { X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync, statfsSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { askStatus } from '../admin/client.ts';
@@ -13,8 +12,13 @@ import type { EdgeStatus } from '../admin/status.ts';
 import type { EdgeConfig } from '../config.ts';
 import { loadConfig } from '../config-file.ts';
 import { askHost, kernelMissing } from '../host/privileges.ts';
+import { newestAct } from '../peers/newest-act.ts';
+import { storePath } from '../registration/start-registration.ts';
 import { controlSocketName } from '../run-options.ts';
-import { isUdpTaken, tlsAnswers, upstreamReachable } from './reach.ts';
+import { examineCertificate } from './certificate.ts';
+import { examineOutside } from './examine-outside.ts';
+import { examineHttps, examineUdp } from './ports.ts';
+import { upstreamReachable } from './reach.ts';
 
 export interface Finding {
   readonly subject: string;
@@ -38,9 +42,9 @@ interface Patient extends DoctorPlace {
 
 /** A clock before this was never set. */
 const notBefore = Date.UTC(2026, 0, 1);
-const dayMs = 86_400_000;
+/** Between a clock that is corrected and one that is wrong. */
+const clockSlackMs = 60_000;
 const leastDiskBytes = 100_000_000;
-const leastCertificateDays = 14;
 
 export async function examine(place: DoctorPlace): Promise<readonly Finding[]> {
   let patient: Patient;
@@ -54,11 +58,13 @@ export async function examine(place: DoctorPlace): Promise<readonly Finding[]> {
     configuration,
     running,
     clock,
-    udp,
-    https,
+    examineUdp,
+    examineHttps,
+    examineOutside,
     forwarding,
+    ping,
     upstreams,
-    certificate,
+    examineCertificate,
     disk,
     kernel,
   ];
@@ -86,57 +92,22 @@ function running({ status }: Patient): Finding {
   return { subject: 'edge', verdict: 'bad', text: 'It does not run.', remedy: 'Start it: culvert-edge run' };
 }
 
-function clock(): Finding {
-  if (Date.now() > notBefore) return good('clock', `It says ${new Date().toISOString()}.`);
-  return {
-    subject: 'clock',
-    verdict: 'bad',
-    text: `It says ${new Date().toISOString()}, which cannot be: handshakes and invitations need the time.`,
-    remedy: 'Set it, for example: timedatectl set-ntp true',
-  };
-}
-
-async function udp({ status }: Patient): Promise<Finding> {
-  if (status === undefined) return unknown('UDP port', 'It is not known while the edge does not run.');
-  const port = status.listen.udp[0] ?? 0;
-  if (await isUdpTaken(port)) {
-    return good('UDP port', `The edge has port ${port}; a firewall before it cannot be seen from here.`);
+/** Held against what this edge has seen and written itself: a clock that went back takes old invitations for valid. */
+function clock({ dataFolder, status }: Patient): Finding {
+  const now = Date.now();
+  const says = `It says ${new Date(now).toISOString()}`;
+  const remedy = 'Set it, for example: timedatectl set-ntp true';
+  if (now < notBefore) {
+    const text = `${says}, which cannot be: handshakes and invitations need the time.`;
+    return { subject: 'clock', verdict: 'bad', text, remedy };
   }
-  return {
-    subject: 'UDP port',
-    verdict: 'bad',
-    text: `Nobody has port ${port}: no device can come.`,
-    remedy: 'Look at the log, and restart the edge.',
-  };
-}
-
-async function https({ config, status }: Patient): Promise<Finding> {
-  if (config.httpsPorts.length === 0) {
-    return {
-      subject: 'HTTPS port',
-      verdict: 'warning',
-      text: 'There is none: nobody can enrol by an invitation.',
-      remedy: 'Set listen.https in edge.yaml, for example [443, 8443].',
-    };
+  const seen = (status?.devices ?? []).map(({ lastSeen }) => Date.parse(lastSeen ?? ''));
+  const newest = [newestAct(storePath(dataFolder)) ?? 0, ...seen].reduce((a, b) => (b > a ? b : a), 0);
+  if (newest > now + clockSlackMs) {
+    const text = `${says}, but this edge was already at work at ${new Date(newest).toISOString()}.`;
+    return { subject: 'clock', verdict: 'bad', text, remedy };
   }
-  if (status === undefined) return unknown('HTTPS port', 'It is not known while the edge does not run.');
-  const port = status.listen.https[0];
-  if (port === undefined || !(await tlsAnswers(port))) {
-    return {
-      subject: 'HTTPS port',
-      verdict: 'bad',
-      text: 'The API does not answer on this machine.',
-      remedy: 'Look at the log, and name other ports in listen.https.',
-    };
-  }
-  const missing = config.httpsPorts.filter((one) => !status.listen.https.includes(one));
-  if (missing.length === 0) return good('HTTPS port', `The API answers on ${port}.`);
-  return {
-    subject: 'HTTPS port',
-    verdict: 'warning',
-    text: `The API answers on ${port}, but not on ${missing.join(', ')}.`,
-    remedy: 'A port below 1024 needs CAP_NET_BIND_SERVICE; one that is in use must be freed, or left out.',
-  };
+  return good('clock', `${says}, and nothing that this edge has seen is later.`);
 }
 
 function forwarding({ config, status }: Patient): Finding {
@@ -158,6 +129,19 @@ function forwarding({ config, status }: Patient): Finding {
   };
 }
 
+function ping({ config, status }: Patient): Finding {
+  if (config.backend === 'kernel') return good('ping', 'The kernel forwards it.');
+  if (status === undefined) return unknown('ping', 'It is not known while the edge does not run.');
+  const found = status.egress.flows?.ping;
+  if (found === undefined || found.allowed) return good('ping', 'Devices can ping beyond this edge.');
+  return {
+    subject: 'ping',
+    verdict: 'warning',
+    text: `Devices cannot ping beyond this edge, because ${found.why}.`,
+    remedy: found.remedy ?? '',
+  };
+}
+
 async function upstreams({ config }: Patient): Promise<Finding> {
   const { upstreams: names } = config.dns;
   if (names.length === 0) return good('resolvers', 'None are asked: only edge.culvert is known.');
@@ -171,32 +155,6 @@ async function upstreams({ config }: Patient): Promise<Finding> {
     text: `${down.join(', ')} cannot be reached${all ? ': devices find no names' : ''}.`,
     remedy: 'Check the network of this machine, or name others in dns.upstreams.',
   };
-}
-
-function certificate({ config, dataFolder }: Patient): Finding {
-  const path = config.certificate?.certificateFile ?? join(dataFolder, 'api.crt');
-  if (!existsSync(path)) return unknown('certificate', 'It is made when the edge starts.');
-  try {
-    const { validToDate } = new X509Certificate(readFileSync(path));
-    const days = Math.floor((validToDate.getTime() - Date.now()) / dayMs);
-    if (days >= leastCertificateDays) return good('certificate', `It is valid for ${days} days more.`);
-    const isOwn = config.certificate === undefined;
-    return {
-      subject: 'certificate',
-      verdict: days < 0 && !isOwn ? 'bad' : 'warning',
-      text: days < 0 ? 'It is no longer valid.' : `It is valid for ${days} days more only.`,
-      remedy: isOwn
-        ? 'Restart the edge: it renews it, and its key stays.'
-        : `Renew ${path}, then restart the edge.`,
-    };
-  } catch {
-    return {
-      subject: 'certificate',
-      verdict: 'bad',
-      text: `${path} is no certificate, or cannot be read.`,
-      remedy: 'Correct it, or remove it to have a new one.',
-    };
-  }
 }
 
 function disk({ dataFolder }: Patient): Finding {

@@ -45,7 +45,8 @@ interface TcpHandle {
   bind6?(address: string, port: number, flags: number): number;
 }
 
-function bindDescriptor(fd: number | undefined, name: string): boolean {
+/** A socket that was opened by native calls; also from within this file. */
+export function bindDescriptor(fd: number | undefined, name: string): boolean {
   const ffi = ffiAvailable();
   const bytes = Buffer.from(name);
   if (!ffi.ok || fd === undefined || fd < 0 || bytes.length >= interfaceNameSize) return false;

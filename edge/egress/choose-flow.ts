@@ -4,6 +4,7 @@
  * decided before.
  */
 
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { MonoMs } from '../../shared/core/base/time.ts';
 import type { FarUdp } from '../../shared/node/flows/contract.ts';
@@ -87,7 +88,7 @@ export class PathChooser {
     this.#learn(choice, attempts, stream !== undefined);
     if (stream === undefined) throw error;
     const used = attempts.find((attempt) => attempt.outcome === 'connected')?.path ?? choice.path;
-    const end = this.#hold(choice, used, request);
+    const end = this.#hold(choice, used, request, countOf(stream));
     stream.once('close', () => end());
     if (choice.alsoMeasure !== undefined && used !== choice.alsoMeasure) {
       void this.#measure(choice.alsoMeasure, target, choice.keys);
@@ -96,9 +97,18 @@ export class PathChooser {
   }
 
   /** Rejects with PathError or FlowBlocked. */
-  async openUdp(request: FlowRequest): Promise<FarUdp> {
+  openUdp(request: FlowRequest): Promise<FarUdp> {
+    return this.#openDatagrams(request, 'udp');
+  }
+
+  /** Rejects with PathError or FlowBlocked. */
+  openEcho(request: FlowRequest): Promise<FarUdp> {
+    return this.#openDatagrams(request, 'icmp');
+  }
+
+  async #openDatagrams(request: FlowRequest, protocol: 'udp' | 'icmp'): Promise<FarUdp> {
     const { selector, timing } = this.#options;
-    const question = questionOf(request, 'udp');
+    const question = questionOf(request, protocol);
     const choice = this.#chosen(selector.choose(question, timing.now()));
     const flowKey = `${endKey(request.source)}${endKey(request.destination)}`;
     const before = choice.reason.by === 'auto' ? this.pins.recent(flowKey, timing.now()) : undefined;
@@ -110,16 +120,23 @@ export class PathChooser {
     for (const id of ids) {
       const startedAt = timing.now();
       try {
-        const opened = await this.#paths.get(id)?.openUdp(target);
+        const path = this.#paths.get(id);
+        const opened = await (protocol === 'udp' ? path?.openUdp(target) : path?.openEcho?.(target));
         if (opened === undefined) continue;
-        const end = this.#hold(choice, id, request);
-        return watched(opened, () => end(flowKey));
+        const count = { bytes: 0 };
+        const end = this.#hold(choice, id, request, () => count.bytes);
+        return watched(opened, count, () => end(flowKey));
       } catch (error) {
         failure ??= error;
         this.#noteFailure({ path: id, keys: choice.keys, startedAt, error });
       }
     }
     throw failure instanceof Error ? failure : new FlowBlocked('unreachable', 'no-path');
+  }
+
+  /** Whether the name of the place could make another choice. */
+  dependsOnName(request: FlowRequest): boolean {
+    return this.#options.selector.dependsOnName(questionOf(request, 'tcp'));
   }
 
   /** For explaining; changes nothing that matters. */
@@ -169,10 +186,15 @@ export class PathChooser {
   }
 
   /** The flow is open. Call what comes back once, when it has ended. */
-  #hold(choice: PathChoice, used: string, request: FlowRequest): (flowKey?: string) => void {
+  #hold(
+    choice: PathChoice,
+    used: string,
+    request: FlowRequest,
+    bytes: (() => number) | undefined,
+  ): (flowKey?: string) => void {
     const { selector, timing } = this.#options;
     const openedAt = timing.now();
-    const pin = { path: used, device: request.device, openedAt };
+    const pin = { path: used, device: request.device, openedAt, ...(bytes === undefined ? {} : { bytes }) };
     const handleEnded = selector.handleOpened(choice, used, openedAt);
     this.pins.open(pin);
     return (flowKey) => {
@@ -205,8 +227,13 @@ export class PathChooser {
   }
 }
 
-/** Tells once when the flow ends, by itself or by its owner. */
-function watched(opened: FarUdp, handleEnded: () => void): FarUdp {
+/** Sockets of the system count by themselves; of others the path does. */
+function countOf(stream: Duplex): (() => number) | undefined {
+  return stream instanceof Socket ? () => stream.bytesRead + stream.bytesWritten : undefined;
+}
+
+/** Tells once when the flow ends, by itself or by its owner, and counts both directions. */
+function watched(opened: FarUdp, count: { bytes: number }, handleEnded: () => void): FarUdp {
   let isOver = false;
   let onClose: () => void = () => undefined;
   const end = (): void => {
@@ -219,8 +246,15 @@ function watched(opened: FarUdp, handleEnded: () => void): FarUdp {
     onClose();
   });
   return {
-    send: (bytes) => opened.send(bytes),
-    onMessage: (listener) => opened.onMessage(listener),
+    send: (bytes) => {
+      count.bytes += bytes.length;
+      opened.send(bytes);
+    },
+    onMessage: (listener) =>
+      opened.onMessage((bytes) => {
+        count.bytes += bytes.length;
+        listener(bytes);
+      }),
     onClose: (listener) => {
       onClose = listener;
       if (isOver) listener();

@@ -40,6 +40,7 @@ export class DefaultPath {
   #switchedAt: MonoMs | undefined;
   #betterSince: MonoMs | undefined;
   readonly #past: Map<string, Past> = new Map();
+  readonly #arrivals: Map<string, number> = new Map();
   /** Since the start. */
   switches = 0;
 
@@ -49,6 +50,11 @@ export class DefaultPath {
 
   get switchedAt(): MonoMs | undefined {
     return this.#switchedAt;
+  }
+
+  /** How often it moved to this path. */
+  arrivals(id: string): number {
+    return this.#arrivals.get(id) ?? 0;
   }
 
   /** `ranked`: all that may be chosen now, the best first. */
@@ -93,6 +99,7 @@ export class DefaultPath {
     this.#switchedAt = now;
     this.#betterSince = undefined;
     this.switches++;
+    this.#arrivals.set(id, this.arrivals(id) + 1);
   }
 }
 

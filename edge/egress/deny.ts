@@ -29,7 +29,8 @@ export interface DenyPlan {
 }
 
 export interface Target {
-  readonly protocol: 'tcp' | 'udp';
+  /** 'icmp': an echo request; its port is 0. */
+  readonly protocol: 'tcp' | 'udp' | 'icmp';
   /** 4 or 16 bytes. */
   readonly address: Uint8Array;
   readonly port: number;

@@ -16,6 +16,7 @@ import type { EgressPath } from './path.ts';
 import { BlockPath } from './path-block.ts';
 import { DirectPath } from './path-direct.ts';
 import { HttpPath } from './path-http.ts';
+import { reasonOf, type Standing } from './path-reason.ts';
 import { Socks5Path } from './path-socks5.ts';
 import { SourcePath } from './path-source.ts';
 import { type HopConfig, type HopTunnel, WireguardPath } from './path-wireguard.ts';
@@ -49,11 +50,17 @@ export interface PathStatus {
   readonly failed: number;
   /** Of all flows since the start, 0 to 100. */
   readonly sharePercent: number;
+  /** Both directions, since the start; absent where nobody counts. */
+  readonly bytes?: number;
+  /** How often the usual path moved to this one. */
+  readonly switches?: number;
+  /** Why it stands as it does: half a sentence. */
+  readonly reason?: string;
 }
 
 /** For all measurements together: 10 kB/s at most, and that only in bursts. */
-const probeBytesPerSecond = 5000;
-const probeBurstBytes = 20_000;
+export const probeBytesPerSecond = 5000;
+export const probeBurstBytes = 20_000;
 const hopLimits = {
   connections: 16_384,
   timeWait: 16_384,
@@ -105,6 +112,7 @@ export class EgressPaths {
   /** Where the flows of a device go unless a rule says otherwise. */
   usualPath(device: string | undefined): string {
     const carrying = this.#paths.find((path) => path.type !== 'block');
+    this.selector.settle(this.#timing.now());
     return this.selector.pinOf(device) ?? this.selector.defaultPath ?? carrying?.id ?? 'none';
   }
 
@@ -140,12 +148,36 @@ export class EgressPaths {
   status(): readonly PathStatus[] {
     const loads = this.#paths.map((path) => this.chooser.pins.load(path.id));
     const all = loads.reduce((sum, load) => sum + load.opened, 0);
-    return this.#paths.map((path, i) => this.#statusOf(path, loads[i]?.opened ?? 0, all));
+    const bytes = this.chooser.pins.bytes();
+    this.selector.settle(this.#timing.now());
+    const standings = this.#paths.map((path) => this.#standingOf(path));
+    return this.#paths.map((path, i) => ({
+      ...this.#statusOf(path, loads[i]?.opened ?? 0, all),
+      bytes: path.bytes?.() ?? bytes.get(path.id) ?? 0,
+      switches: this.selector.switchesTo(path.id),
+      reason: reasonOf(standings[i] as Standing, standings),
+    }));
   }
 
   close(): void {
     this.#prober.close();
     for (const path of this.#paths) path.close();
+  }
+
+  #standingOf(path: EgressPath): Standing {
+    const { id } = path;
+    const now = this.#timing.now();
+    const { connectMs, lossPercent } = this.reports.report(id, now);
+    return {
+      id,
+      isBlock: path.type === 'block',
+      isDefault: this.selector.defaultPath === id,
+      isDrained: this.selector.isDrained(id),
+      trouble: path.trouble(),
+      health: this.reports.health(id, now),
+      costMs: connectMs === undefined ? undefined : this.reports.expect(id, [], now).costMs,
+      lossPercent,
+    };
   }
 
   #statusOf(path: EgressPath, opened: number, all: number): PathStatus {
@@ -216,7 +248,7 @@ function openTunnel(config: HopConfig, log: Log): HopTunnel {
   });
 }
 
-function systemTiming(clock: Clock): Timing {
+export function systemTiming(clock: Clock): Timing {
   return {
     now: () => clock.now(),
     after: (ms, run) => {
@@ -230,7 +262,7 @@ function systemTiming(clock: Clock): Timing {
 const randomBytes = new Uint8Array(4);
 
 /** 0 to 1. */
-function randomOf(entropy: Entropy): number {
+export function randomOf(entropy: Entropy): number {
   entropy.fill(randomBytes);
   const [a = 0, b = 0, c = 0] = randomBytes;
   return (a * 65_536 + b * 256 + c) / 16_777_216;

@@ -14,6 +14,8 @@ export interface FlowPin {
   readonly path: string;
   readonly device: string | undefined;
   readonly openedAt: MonoMs;
+  /** Both directions, since it was opened; absent where nobody counts. */
+  readonly bytes?: () => number;
 }
 
 export interface PathLoad {
@@ -22,6 +24,7 @@ export interface PathLoad {
   /** Since the start. */
   opened: number;
   failed: number;
+  /** Of flows that have ended. */
   bytes: number;
 }
 
@@ -50,7 +53,9 @@ export class FlowPins {
   /** Idempotent. `flowKey`: for flows of datagrams, so that they may come back. */
   end(pin: FlowPin, now: MonoMs, flowKey?: string): void {
     if (!this.#open.delete(pin)) return;
-    this.load(pin.path).flows--;
+    const load = this.load(pin.path);
+    load.flows--;
+    load.bytes += pin.bytes?.() ?? 0;
     if (flowKey !== undefined) {
       this.#lingering.set(flowKey, { path: pin.path, until: (now + lingerMs) as MonoMs });
     }
@@ -63,6 +68,15 @@ export class FlowPins {
     const made = { flows: 0, opened: 0, failed: 0, bytes: 0 };
     this.#loads.set(path, made);
     return made;
+  }
+
+  /** By path, what its flows have moved, those that are open included. Looks at each of them: for people, not for flows. */
+  bytes(): ReadonlyMap<string, number> {
+    const sums = new Map([...this.#loads].map(([path, load]) => [path, load.bytes]));
+    for (const { path, bytes } of this.#open) {
+      if (bytes !== undefined) sums.set(path, (sums.get(path) ?? 0) + bytes());
+    }
+    return sums;
   }
 
   /** Nothing comes back to this path: it is being drained, or gone. */

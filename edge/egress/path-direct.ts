@@ -2,7 +2,8 @@
 
 import type { Duplex } from 'node:stream';
 import type { FarUdp } from '../../shared/node/flows/contract.ts';
-import type { EgressPath, PathTarget } from './path.ts';
+import { askPing, EchoSocket } from './echo-socket.ts';
+import type { EgressPath, FlowProtocol, PathTarget } from './path.ts';
 import { directError } from './path-errors.ts';
 import { connectSystem } from './system-tcp.ts';
 import { SystemUdp } from './system-udp.ts';
@@ -15,8 +16,8 @@ export class DirectPath implements EgressPath {
     this.id = id;
   }
 
-  carries(): boolean {
-    return true;
+  carries(protocol: FlowProtocol, family: number): boolean {
+    return protocol !== 'icmp' || askPing(family === 4 ? 4 : 16).isAllowed;
   }
 
   trouble(): string | undefined {
@@ -34,6 +35,14 @@ export class DirectPath implements EgressPath {
   async openUdp({ end }: PathTarget): Promise<FarUdp> {
     try {
       return await SystemUdp.connect(end);
+    } catch (cause) {
+      throw directError(cause);
+    }
+  }
+
+  async openEcho({ end }: PathTarget): Promise<FarUdp> {
+    try {
+      return new EchoSocket(end.address);
     } catch (cause) {
       throw directError(cause);
     }

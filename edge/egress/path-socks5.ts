@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { FlowEnd } from '../../shared/core/netstack/events.ts';
 import type { FarUdp } from '../../shared/node/flows/contract.ts';
 import { connectedUdp } from './connected-udp.ts';
-import { type EgressPath, PathError, type PathTarget } from './path.ts';
+import { type EgressPath, type FlowProtocol, PathError, type PathTarget } from './path.ts';
 import { directError } from './path-errors.ts';
 import type { Login, UpstreamOptions } from './path-http.ts';
 import {
@@ -37,8 +37,8 @@ export class Socks5Path implements EgressPath {
     this.#options = options;
   }
 
-  carries(): boolean {
-    return true;
+  carries(protocol: FlowProtocol): boolean {
+    return protocol !== 'icmp';
   }
 
   trouble(): string | undefined {

@@ -12,6 +12,7 @@ import type { FlowEnd } from '../../shared/core/netstack/events.ts';
 import type { FarUdp } from '../../shared/node/flows/contract.ts';
 import { bindTcpToDevice, bindUdpToDevice, canBindDevice } from './bind-device.ts';
 import { connectedUdp } from './connected-udp.ts';
+import { askPing, EchoSocket } from './echo-socket.ts';
 import { type EgressPath, type FlowProtocol, PathError, type PathTarget } from './path.ts';
 import { directError } from './path-errors.ts';
 import { awaitConnection } from './upstream-dial.ts';
@@ -34,15 +35,16 @@ export class SourcePath implements EgressPath {
   readonly #interfaces: () => Interfaces;
 
   /** `interfaces`: for tests. */
-  constructor(id: string, options: SourceOptions, interfaces: () => Interfaces = networkInterfaces) {
+  constructor(id: string, options: SourceOptions, interfaces: () => Interfaces = recentInterfaces) {
     this.id = id;
     this.#options = options;
     this.#family = options.address === undefined ? undefined : parseAddress(options.address)?.length;
     this.#interfaces = interfaces;
   }
 
-  carries(_protocol: FlowProtocol, family: number): boolean {
-    return this.#family === undefined || this.#family === family;
+  carries(protocol: FlowProtocol, family: number): boolean {
+    if (this.#family !== undefined && this.#family !== family) return false;
+    return protocol !== 'icmp' || askPing(family === 4 ? 4 : 16).isAllowed;
   }
 
   trouble(): string | undefined {
@@ -83,6 +85,15 @@ export class SourcePath implements EgressPath {
       return await connectedUdp(socket, end);
     } catch (cause) {
       socket.close();
+      throw directError(cause);
+    }
+  }
+
+  async openEcho({ end }: PathTarget): Promise<FarUdp> {
+    const address = parseAddress(this.#sourceFor(end.address.length));
+    try {
+      return new EchoSocket(end.address, { address, interfaceName: this.#options.interfaceName });
+    } catch (cause) {
       throw directError(cause);
     }
   }
@@ -137,4 +148,18 @@ function bound(socket: UdpSocket, address: string): Promise<void> {
       resolve();
     });
   });
+}
+
+/** Every new flow asks, and the system takes its time to list them. */
+const interfacesLifeMs = 500;
+let listed: ReturnType<typeof networkInterfaces> = {};
+let listedAt = Number.NEGATIVE_INFINITY;
+
+/** The machine's interfaces as they are, or were a moment ago. */
+function recentInterfaces(): ReturnType<typeof networkInterfaces> {
+  const now = performance.now();
+  if (now - listedAt < interfacesLifeMs) return listed;
+  listed = networkInterfaces();
+  listedAt = now;
+  return listed;
 }

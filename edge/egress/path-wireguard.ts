@@ -111,6 +111,18 @@ export class WireguardPath implements EgressPath {
     return new ChannelFlow(channel);
   }
 
+  async openEcho({ end }: PathTarget): Promise<FarUdp> {
+    this.#check(end);
+    const channel = this.#tunnel.host.openEcho({ destination: end.address });
+    if (channel === undefined)
+      throw new PathError('path', 'unreachable', 'There are too many pings on this path.');
+    return new ChannelFlow(channel);
+  }
+
+  bytes(): number {
+    return this.#tunnel.status().peers.reduce((sum, peer) => sum + peer.rxBytes + peer.txBytes, 0);
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

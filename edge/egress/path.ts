@@ -10,7 +10,8 @@ import type { FarRefusal, FarUdp } from '../../shared/node/flows/contract.ts';
 export const pathTypes = ['direct', 'source', 'wireguard', 'socks5', 'http', 'block'] as const;
 export type PathType = (typeof pathTypes)[number];
 
-export type FlowProtocol = 'tcp' | 'udp';
+/** 'icmp': echo requests and their replies, nothing else. */
+export type FlowProtocol = 'tcp' | 'udp' | 'icmp';
 
 /** Where a flow wants to go. */
 export interface PathTarget {
@@ -34,6 +35,10 @@ export interface EgressPath {
   dialTcp(target: PathTarget, signal: AbortSignal): Promise<Duplex>;
   /** Rejects with PathError. */
   openUdp(target: PathTarget): Promise<FarUdp>;
+  /** A series of echo requests; there where `carries` says so. Rejects with PathError. */
+  openEcho?(target: PathTarget): Promise<FarUdp>;
+  /** Both directions, headers included, where the path counts for itself; absent: its flows are counted. */
+  bytes?(): number;
   /** Idempotent. Ends what the path has of its own; flows are ended by whoever has them. */
   close(): void;
 }

@@ -15,6 +15,8 @@ import { RecentMap } from './recent-map.ts';
 export const lossCostMs = 1000;
 /** A connection that took so much longer than usual has lost its first packet. */
 const lostPacketMs = 900;
+/** No attempt is waited for so long: the machine slept meanwhile, and the time says nothing. */
+const longestAttemptMs = 30_000;
 /** Flows of one destination say less about a path than a probe does. */
 const flowWeight = 0.25;
 const probeWeight = 0.4;
@@ -106,7 +108,7 @@ export class PathReports {
   /** A probe was answered after so long. */
   noteProbe(path: string, ms: number, now: MonoMs): void {
     const state = this.#paths.get(path);
-    if (state === undefined) return;
+    if (state === undefined || ms > longestAttemptMs) return;
     const { rtt, lost } = withoutLoss(ms, state.connect);
     this.#noteAnswer(state, lost, now);
     state.connect.add(rtt, probeWeight);
@@ -115,7 +117,7 @@ export class PathReports {
   /** A flow, or a measurement beside one, was connected after so long. `keys`: the most exact first. */
   noteConnect(path: string, keys: readonly string[], ms: number, now: MonoMs): void {
     const state = this.#paths.get(path);
-    if (state === undefined) return;
+    if (state === undefined || ms > longestAttemptMs) return;
     const expected = this.#connectOf(state, path, keys, now);
     const { rtt, lost } = withoutLoss(ms, { mean: expected.ms, samples: state.connect.samples });
     this.#noteAnswer(state, lost, now);
@@ -145,6 +147,7 @@ export class PathReports {
     const state = this.#paths.get(failed.path);
     if (state === undefined) return;
     const { startedAt, isCertain, keys } = failed;
+    if (!isCertain && now - startedAt > longestAttemptMs) return;
     // A place that has failed on this path before is a story of its own, one that has never answered may be.
     const isKnownThere = !isCertain && this.#failing(failed.path, keys, now) > failingThere;
     if (!isKnownThere) {

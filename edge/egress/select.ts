@@ -8,7 +8,7 @@ import { brokenRank, DefaultPath, type RankedPath } from './default-path.ts';
 import type { FlowProtocol, PathType } from './path.ts';
 import { RecentMap } from './recent-map.ts';
 import type { PathReports } from './report.ts';
-import { type EgressRule, type RuleHit, RuleList, type RuleSubject } from './rules.ts';
+import { type EgressRule, isCertain, type RuleHit, RuleList, type RuleSubject } from './rules.ts';
 import { destinationKeys, siteKey } from './site.ts';
 
 /** A path as the choice sees it. */
@@ -127,9 +127,19 @@ export class PathSelector {
     [this.#rules, this.#blocking, this.#opening] = this.#compile(options.rules);
   }
 
+  /** Thinks about the default path now, for those who look at it before or without a flow. */
+  settle(now: MonoMs): void {
+    this.#reconsider(now);
+  }
+
   /** Voluntary and forced moves of the default path since the start. */
   get switches(): number {
     return this.#default.switches;
+  }
+
+  /** Of those, the moves to this path. */
+  switchesTo(path: string): number {
+    return this.#default.arrivals(path);
   }
 
   /** Where flows go by default; undefined before the first flow. */
@@ -179,6 +189,16 @@ export class PathSelector {
     const hit = this.#rules.find(subject);
     if (hit === undefined || hit.rule.use === 'auto') return this.#auto(subject, now);
     return this.#named(hit.rule.use, subject, now, { by: 'rule', hit });
+  }
+
+  /** Whether the name of the place could make another choice. */
+  dependsOnName(question: Question): boolean {
+    const device = question.device === undefined ? undefined : this.#devices.get(question.device);
+    const subject = device?.tags === undefined ? question : { ...question, tags: device.tags };
+    if (this.#blocking.find(subject)?.certainty === 'exact') return false;
+    if (this.#blocking.dependsOnName(subject)) return true;
+    if (question.isClosed === true) return this.#opening.dependsOnName(subject);
+    return this.pinOf(question.device) === undefined && this.#rules.dependsOnName(subject);
   }
 
   /** A flow was opened by `used`, which may be a fallback. The function tells that it has ended; call it once. */
@@ -355,7 +375,7 @@ function isCatchAll({ match }: EgressRule): boolean {
   return Object.values(match).every((part) => part === undefined);
 }
 
-/** Estimates and exits go by a name only where it is sure; by a guess they would mix. */
+/** The name to remember a place by. */
 export function certainName(question: RuleSubject): string | undefined {
-  return question.name === undefined || question.name.source === 'guessed' ? undefined : question.name.name;
+  return question.name !== undefined && isCertain(question.name) ? question.name.name : undefined;
 }

@@ -2,7 +2,7 @@
 
 import { formatPrefix } from '../../shared/core/base/ip.ts';
 import type { PathReport } from './report.ts';
-import type { EgressRule, KnownName, RuleHit } from './rules.ts';
+import type { EgressRule, KnownName, NameSource, RuleHit } from './rules.ts';
 import type { Choice } from './select.ts';
 
 /** What one candidate looks like at the moment. */
@@ -97,12 +97,28 @@ function comparison(path: string, candidates: readonly Candidate[]): string {
 /** What the words above rest on, where a name was needed and is not certain. */
 function nameNote({ choice, name, hasHostRules }: Explained): string {
   const { reason } = choice;
-  if ((reason.by === 'rule' || reason.by === 'block-rule') && reason.hit.certainty === 'guessed-name') {
-    return `This is a guess: the address may also stand for ${name?.others.join(', ') ?? 'another name'}.`;
-  }
-  if (!hasHostRules || name !== undefined) return '';
-  return 'No name is known for this address, so rules for hosts were passed over.';
+  if (!hasHostRules || reason.by === 'pin') return '';
+  if (name === undefined) return 'No name is known for this address, so rules for hosts were passed over.';
+  const isByRule = reason.by === 'rule' || reason.by === 'block-rule';
+  if (isByRule && reason.hit.certainty === 'guessed-name') return guessNote(name);
+  return sourceNotes[name.source]?.(name.name) ?? '';
 }
+
+function guessNote(name: KnownName): string {
+  if (name.source === 'front') {
+    return `This is a guess: the connection hides its name (Encrypted Client Hello), and ${name.name} may be that of a front.`;
+  }
+  return `This is a guess: the address may also stand for ${name.others.join(', ')}.`;
+}
+
+/** From where the name is known; nothing where whoever asks has said it. */
+const sourceNotes: Partial<Record<NameSource, (name: string) => string>> = {
+  sni: (name) => `The connection itself says its name in its TLS hello: ${name}.`,
+  http: (name) => `The connection itself says its name in its HTTP request: ${name}.`,
+  'looked-up': (name) => `The name is known from the device's question for ${name}.`,
+  guessed: (name) => `The device has asked for several names with this address, ${name} the last.`,
+  front: (name) => `The connection hides its name (Encrypted Client Hello); what can be read is ${name}.`,
+};
 
 function matchText({ match }: EgressRule): string {
   const parts = [

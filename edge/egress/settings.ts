@@ -3,7 +3,7 @@
 import { type Prefix, parseAddress } from '../../shared/core/base/ip.ts';
 import type { EdgeConfig } from '../config.ts';
 import type { DnsConfig } from '../config-dns.ts';
-import type { Opening } from '../config-egress.ts';
+import type { DevicePair, Opening } from '../config-egress.ts';
 import type { PathsConfig } from '../config-paths.ts';
 import { gatewayOf, prefixesOf } from '../network.ts';
 import { keyText } from '../peers/peer-changes.ts';
@@ -31,7 +31,10 @@ export interface EgressRules {
   readonly edgeName: string;
   readonly network: readonly Prefix[];
   readonly closePrivate: boolean;
+  /** That one device may open; 0 = no limit. */
+  readonly connectionsPerSecond: number;
   readonly allow: readonly Opening[];
+  readonly pairs: readonly DevicePair[];
   readonly devices: readonly DeviceEntry[];
   /** Which flows take which path. */
   readonly rules: readonly EgressRule[];
@@ -56,11 +59,14 @@ export function egressRules(config: EdgeConfig): EgressRules {
     edgeName: config.name,
     network: prefixesOf(config.network),
     closePrivate: config.closePrivate,
+    connectionsPerSecond: config.connectionsPerSecond,
     allow: config.allow,
+    pairs: config.pairs,
     devices: config.peers.map((peer) => ({
       name: peer.name,
       key: keyText(peer.publicKey),
       prefixes: peer.allowedIps,
+      tags: peer.tags,
     })),
     rules: config.rules,
   };

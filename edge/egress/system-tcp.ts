@@ -3,6 +3,7 @@
 import { connect, type Socket } from 'node:net';
 import { formatAddress } from '../../shared/core/base/ip.ts';
 import type { FlowEnd } from '../../shared/core/netstack/events.ts';
+import { directRead, markDirect } from '../../shared/node/flows/direct-read.ts';
 
 /** As long as most clients wait; the stack gives its asker up after half a minute. */
 export const connectTimeoutMs = 20_000;
@@ -27,7 +28,9 @@ export function connectSystem(to: FlowEnd, signal: AbortSignal): Promise<Socket>
       keepAlive: true,
       keepAliveInitialDelay: keepAliveMs,
       autoSelectFamily: false,
+      onread: directRead(),
     });
+    markDirect(socket);
     const settle = (): void => {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);

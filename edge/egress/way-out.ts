@@ -5,6 +5,8 @@
  */
 
 import type { Duplex } from 'node:stream';
+import { prefixContains } from '../../shared/core/base/ip.ts';
+import type { MonoMs } from '../../shared/core/base/time.ts';
 import type { FlowEnd, Refusal } from '../../shared/core/netstack/events.ts';
 import type {
   FarRefusal,
@@ -13,11 +15,15 @@ import type {
   FarUdp,
   FlowDialer,
 } from '../../shared/node/flows/contract.ts';
+import type { FirstBytesWish } from '../../shared/node/flows/first-bytes.ts';
 import { breakOff } from '../../shared/node/flows/splice.ts';
 import type { Opening } from '../config-egress.ts';
 import { FlowBlocked, type FlowRequest } from './choose-flow.ts';
+import { ConnectionRates } from './connection-rates.ts';
 import { DenyPolicy, type Target, type Verdict } from './deny.ts';
-import { type DeviceEntry, DeviceMap } from './devices.ts';
+import { type DeviceDelta, type DeviceEntry, DeviceMap } from './devices.ts';
+import { maxFirstBytes, readFirstBytes } from './first-bytes.ts';
+import { firstBytesWaitMs, flowName } from './flow-name.ts';
 import { PathError } from './path.ts';
 import { refusalOf } from './refusal.ts';
 import type { EgressRule, KnownName } from './rules.ts';
@@ -27,33 +33,44 @@ export interface WayOutOptions {
   readonly rules: EgressRules;
   readonly isOwnAddress: (address: Uint8Array) => boolean;
   readonly connectionsPerDevice: number;
+  /** For the limit of new connections in the rules. */
+  readonly now: () => MonoMs;
   /** Sockets of all devices together. */
   readonly maxFlows: number;
   /** Where flows go that may leave. */
   readonly ways: Ways;
   /** The name that the device knows the address by. */
   readonly nameOf?: (device: string, address: Uint8Array) => KnownName | undefined;
+  /** A connection has told its name itself. */
+  readonly onNamed?: (device: string, address: Uint8Array, name: KnownName) => void;
 }
 
 /** The choice among paths; PathChooser is one. */
 export interface Ways {
+  /** Whether the name of the place could make another choice. Absent: never. */
+  dependsOnName?(request: FlowRequest): boolean;
   dialTcp(request: FlowRequest, signal: AbortSignal): Promise<Duplex>;
   openUdp(request: FlowRequest): Promise<FarUdp>;
+  /** A series of echo requests. */
+  openEcho(request: FlowRequest): Promise<FarUdp>;
 }
 
 /** Why a flow did not come about, and what its asker is told. */
 export class FlowRefused extends Error implements FarRefusal {
   readonly refusal: Refusal;
+  /** By whoever runs the edge, not by the network. */
+  readonly isForbidden: boolean;
 
-  constructor(refusal: Refusal, sentence: string) {
+  constructor(refusal: Refusal, sentence: string, isForbidden = true) {
     super(sentence);
     this.refusal = refusal;
+    this.isForbidden = isForbidden;
   }
 }
 
 /** Why flows were refused, counted since the start. */
 export type RefusalCounts = Record<
-  Exclude<Verdict, 'open'> | 'stranger' | 'share' | 'rule' | 'failed',
+  Exclude<Verdict, 'open'> | 'stranger' | 'rate' | 'share' | 'rule' | 'failed',
   number
 >;
 
@@ -76,6 +93,7 @@ export class WayOut implements FlowDialer {
     device: 0,
     mail: 0,
     stranger: 0,
+    rate: 0,
     share: 0,
     rule: 0,
     failed: 0,
@@ -87,6 +105,7 @@ export class WayOut implements FlowDialer {
   /** The same, with what rules name. */
   #policyOfRules: DenyPolicy;
   readonly #flows: Set<Flow> = new Set();
+  readonly #rates: ConnectionRates;
   /** Flows by protocol and device, whose addresses all count together. */
   readonly #shares: Map<string, number> = new Map();
 
@@ -96,11 +115,28 @@ export class WayOut implements FlowDialer {
     this.#devices = new DeviceMap(options.rules.devices);
     this.#policy = new DenyPolicy(options.rules, options.isOwnAddress);
     this.#policyOfRules = new DenyPolicy(withRules(options.rules), options.isOwnAddress);
+    this.#rates = new ConnectionRates(options.now);
+    this.#rates.limit(options.rules.connectionsPerSecond);
   }
 
   /** Flows that are open or being opened. */
   get flows(): number {
     return this.#flows.size;
+  }
+
+  /** Where a rule for hosts could decide, and the name is not known for sure, the connection itself is asked. */
+  firstBytes({ source, destination }: FarRequest): FirstBytesWish | undefined {
+    const device = this.#devices.find(source.address);
+    if (device === undefined) return undefined;
+    const name = this.#options.nameOf?.(device.name, destination.address);
+    const waitMs = firstBytesWaitMs(destination.port, name);
+    const request = { device: device.name, source, destination, name };
+    if (waitMs === undefined || this.#options.ways.dependsOnName?.(request) !== true) return undefined;
+    // Where nothing may go in any case the refusal comes before the connection.
+    const target: Target = { protocol: 'tcp', ...destination };
+    if (this.#policyOfRules.judge(target, device.name) !== 'open') return undefined;
+    const isEnough = (bytes: Uint8Array): boolean => readFirstBytes(bytes).kind !== 'more';
+    return { maxBytes: maxFirstBytes, waitMs, isEnough };
   }
 
   /** Rejects with FlowRefused, or with the signal's reason. */
@@ -112,7 +148,10 @@ export class WayOut implements FlowDialer {
     );
     try {
       const either = AbortSignal.any([signal, stop.signal]);
-      const stream = await this.#options.ways.dialTcp(this.#requestOf(flow, source, destination), either);
+      const stream = await this.#options.ways.dialTcp(
+        this.#requestOf(flow, source, destination, request.firstBytes),
+        either,
+      );
       flow.cut = (): void => breakOff(stream);
       stream.once('close', () => this.#release(flow));
       return stream;
@@ -123,11 +162,27 @@ export class WayOut implements FlowDialer {
   }
 
   /** Rejects with FlowRefused. */
-  async openUdp(request: FarRequest): Promise<FarUdp> {
-    const { source, destination } = request;
-    const flow = this.#admit(source, { protocol: 'udp', ...destination }, () => undefined);
+  openUdp(request: FarRequest): Promise<FarUdp> {
+    return this.#openDatagrams(request, 'udp');
+  }
+
+  /** Rejects with FlowRefused: 'reset' where it is not allowed, or where no path carries it. */
+  async openEcho(request: FarRequest): Promise<FarUdp> {
     try {
-      const opened = await this.#options.ways.openUdp(this.#requestOf(flow, source, destination));
+      return await this.#openDatagrams(request, 'icmp');
+    } catch (cause) {
+      const isForbidden = cause instanceof FlowRefused && cause.isForbidden && cause.refusal !== 'drop';
+      throw isForbidden ? new FlowRefused('reset', cause.message) : cause;
+    }
+  }
+
+  async #openDatagrams(request: FarRequest, protocol: 'udp' | 'icmp'): Promise<FarUdp> {
+    const { source, destination } = request;
+    const flow = this.#admit(source, { protocol, ...destination }, () => undefined);
+    const { ways } = this.#options;
+    try {
+      const wanted = this.#requestOf(flow, source, destination);
+      const opened = await (protocol === 'udp' ? ways.openUdp(wanted) : ways.openEcho(wanted));
       // The rules may have changed while it was opened.
       if (!this.#isAllowed(flow)) {
         opened.close();
@@ -157,6 +212,7 @@ export class WayOut implements FlowDialer {
     const before = this.#devices;
     const after = new DeviceMap(rules.devices);
     this.#edgeName = rules.edgeName;
+    this.#rates.limit(rules.connectionsPerSecond);
     this.#devices = after;
     this.#policy = new DenyPolicy(rules, this.#options.isOwnAddress);
     this.#policyOfRules = new DenyPolicy(withRules(rules), this.#options.isOwnAddress);
@@ -164,6 +220,19 @@ export class WayOut implements FlowDialer {
       if (!this.#isAllowed(flow)) flow.cut();
     }
     return (address) => before.find(address)?.key !== after.find(address)?.key;
+  }
+
+  /** The same where only devices have changed, which costs what they cost. */
+  follow(delta: DeviceDelta): (address: Uint8Array) => boolean {
+    const before = this.#devices.follow(delta);
+    const touched = new Set([...delta.gone, ...delta.set.map((device) => device.key)]);
+    for (const flow of this.#flows) {
+      if (touched.has(flow.device.key) && !this.#isAllowed(flow)) flow.cut();
+    }
+    return (address) => {
+      const owner = before.find(({ prefixes }) => prefixes.some((one) => prefixContains(one, address)));
+      return owner !== undefined && owner.key !== this.#devices.find(address)?.key;
+    };
   }
 
   close(): void {
@@ -177,9 +246,11 @@ export class WayOut implements FlowDialer {
     return policy.judge(flow.target, owner.name) === 'open';
   }
 
-  #requestOf(flow: Flow, source: FlowEnd, destination: FlowEnd): FlowRequest {
+  #requestOf(flow: Flow, source: FlowEnd, destination: FlowEnd, firstBytes?: Uint8Array): FlowRequest {
     const { name: device } = flow.device;
-    const name = this.#options.nameOf?.(device, destination.address);
+    const said = firstBytes === undefined ? undefined : readFirstBytes(firstBytes);
+    const name = flowName(this.#options.nameOf?.(device, destination.address), said);
+    if (name !== undefined && said !== undefined) this.#options.onNamed?.(device, destination.address, name);
     return { device, source, destination, name, isClosed: flow.isClosed };
   }
 
@@ -214,6 +285,10 @@ export class WayOut implements FlowDialer {
     if (device === undefined) {
       this.refused.stranger++;
       throw new FlowRefused('drop', 'No device has that address.');
+    }
+    if (!this.#rates.take(device.key)) {
+      this.refused.rate++;
+      throw new FlowRefused('drop', 'The device opens connections too fast.');
     }
     const verdict = this.#policy.judge(target, device.name);
     const isClosed = verdict !== 'open' && this.#policyOfRules.judge(target, device.name) === 'open';
@@ -252,7 +327,7 @@ export class WayOut implements FlowDialer {
     this.refused.failed++;
     const refusal =
       cause instanceof PathError ? cause.refusal : refusalOf((cause as NodeJS.ErrnoException).code);
-    return new FlowRefused(refusal, 'The destination cannot be had.');
+    return new FlowRefused(refusal, 'The destination cannot be had.', false);
   }
 }
 

@@ -5,32 +5,31 @@
  */
 
 import { chmodSync, rmSync } from 'node:fs';
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type RequestListener,
-  type ServerResponse,
-  request as sendRequest,
-} from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { createServer, request as sendRequest } from '../../shared/node/http.ts';
 
 /** Lower case. Whatever a device writes there itself is thrown away. */
 const addressHeader = 'x-culvert-tunnel-address';
 /** Of one connection only, or none of the device's business (RFC 9110 §7.6.1). */
 const connectionHeaders: readonly string[] = ['connection', 'keep-alive', 'te', 'trailer', 'upgrade', 'host'];
 const answerTimeoutMs = 10_000;
+/** An answer without an end that says nothing for so long has ended: it says something every half minute. */
+const eventIdleMs = 90_000;
 
 export function isForApi(target: string | undefined): boolean {
   return /^\/(?:v1\/|openapi\.json(?:\?|$))/.test(target ?? '');
 }
+
+/** `onEvents`: called while an answer without an end comes; it may be silent for that long. */
+export type RelayResponse = ServerResponse & { onEvents?: (idleMs: number) => void };
 
 /** Answers 502 where nobody serves the API. */
 export function relayToApi(
   socketPath: string,
   address: string,
   request: IncomingMessage,
-  response: ServerResponse,
+  response: RelayResponse,
 ): void {
   const onward = sendRequest({
     socketPath,
@@ -47,6 +46,12 @@ export function relayToApi(
   });
   onward.on('response', (answer) => {
     response.writeHead(answer.statusCode ?? 502, passable(answer.headers));
+    if (answer.headers['content-type'] === 'text/event-stream') {
+      onward.setTimeout(eventIdleMs);
+      response.flushHeaders();
+      response.onEvents?.(eventIdleMs);
+      answer.on('data', () => response.onEvents?.(eventIdleMs));
+    }
     answer.pipe(response);
   });
   response.on('close', () => onward.destroy());

@@ -5,9 +5,12 @@
 
 import type { Duplex } from 'node:stream';
 import type { Log } from '../../shared/core/base/ports.ts';
-import type { UnixMs } from '../../shared/core/base/time.ts';
+import type { Span } from '../../shared/core/base/span.ts';
+import type { MonoMs, UnixMs } from '../../shared/core/base/time.ts';
 import { serveDnsStream } from '../../shared/node/resolver/dns-stream.ts';
+import type { Asker } from '../../shared/node/udp/reply-port.ts';
 import type { DnsAnswerer } from '../dns/answerer.ts';
+import type { CarriedBy } from '../transport/carried-by.ts';
 import { GatewayHttp } from './http.ts';
 
 export interface GatewayParts {
@@ -17,10 +20,14 @@ export interface GatewayParts {
   readonly deviceOf: (address: string) => string | undefined;
   /** Where the flows of a device go unless a rule says otherwise; absent: directly. */
   readonly pathOf?: (device: string | undefined) => string;
+  /** What carries the tunnel of the device at an address; absent: UDP. */
+  readonly carriedBy?: CarriedBy;
   readonly answerer: DnsAnswerer;
   /** Largest datagram that fits the tunnel in one piece, bytes. */
   readonly maxDatagram: number;
   readonly unixNow: () => UnixMs;
+  /** Absent: every answer goes the long way. */
+  readonly now?: () => MonoMs;
   /** Unix socket on which the API of devices answers; absent: there is none. */
   readonly apiSocket?: string | undefined;
   readonly log: Log;
@@ -38,6 +45,9 @@ const maxStreamMessage = 65_535;
 const maxQuestions = 4096;
 /** Connections with questions at a time. */
 const maxDnsStreams = 1024;
+/** Askers whose device is remembered, and for how long: devices come and go. */
+const maxAskers = 4096;
+const askerMs = 1000;
 
 export class Gateway {
   readonly #parts: GatewayParts;
@@ -45,6 +55,11 @@ export class Gateway {
   /** With the address of each asker. */
   readonly #dnsStreams: Map<Duplex, string> = new Map();
   #questions = 0;
+  /** Devices by address, for `askerMs`. */
+  readonly #askers: Map<number | string, string | undefined> = new Map();
+  #askersUntil = 0;
+  /** Of the round of questions that is answered now. */
+  #now: MonoMs | undefined;
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
@@ -67,6 +82,32 @@ export class Gateway {
     serveDnsStream(stream, (query) =>
       answerer.answer(query, { overTcp: true, device: deviceOf(address), maxBytes: maxStreamMessage }),
     );
+  }
+
+  /** Datagrams follow. */
+  beginRound(): void {
+    this.#now = this.#parts.now?.();
+    if (this.#now === undefined || this.#now < this.#askersUntil) return;
+    this.#askers.clear();
+    this.#askersUntil = this.#now + askerMs;
+  }
+
+  /** As answerAtOnce of ReplyHandler (shared/node/udp/reply-port.ts). */
+  answerAtOnce(question: Span, answer: Span, asker: Asker): boolean {
+    const { answerer, maxDatagram } = this.#parts;
+    if (this.#now === undefined || answerer.answerAtOnce === undefined) return false;
+    answer.length = Math.min(answer.length, maxDatagram);
+    const device = this.#deviceOf(asker);
+    return answerer.answerAtOnce(question, answer, { device, now: this.#now });
+  }
+
+  #deviceOf(asker: Asker): string | undefined {
+    const { key } = asker;
+    const known = this.#askers.get(key);
+    if (known !== undefined || this.#askers.has(key)) return known;
+    const device = this.#parts.deviceOf(asker.address);
+    if (this.#askers.size < maxAskers) this.#askers.set(key, device);
+    return device;
   }
 
   /** Undefined where there is nothing to say. `query` is ours from here on. Never rejects. */

@@ -3,11 +3,13 @@
  * on the tunnel's interface; opens no port itself. What to answer is decided by pages.ts.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { UnixMs } from '../../shared/core/base/time.ts';
+import { createServer } from '../../shared/node/http.ts';
+import type { CarriedBy } from '../transport/carried-by.ts';
 import { isForApi, relayToApi } from './api-relay.ts';
-import { challengeHeader, gatewayPage, type TraceFacts } from './pages.ts';
+import { asksForTrace, challengeHeader, gatewayPage, type TraceFacts } from './pages.ts';
 import { pourZeros, speedBytes } from './speed.ts';
 
 export interface GatewayHttpParts {
@@ -16,6 +18,8 @@ export interface GatewayHttpParts {
   readonly deviceOf: (address: string) => string | undefined;
   /** Where the flows of a device go unless a rule says otherwise; absent: directly. */
   readonly pathOf?: (device: string | undefined) => string;
+  /** What carries the tunnel of the device at an address; absent: UDP. */
+  readonly carriedBy?: CarriedBy;
   readonly unixNow: () => UnixMs;
   readonly apiSocket?: string | undefined;
 }
@@ -40,6 +44,8 @@ export class GatewayHttp {
       (request, response) => this.#answer(request, response),
     );
     this.#server.maxRequestsPerSocket = maxRequestsPerConnection;
+    // Whoever has said all he wants to say is still answered: some answers take a moment.
+    Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server.on('clientError', (_cause, stream) => stream.destroy());
     // Nobody here speaks another protocol, and whoever asks to change gets his connection closed.
     this.#server.on('upgrade', (_request, stream) => stream.destroy());
@@ -70,8 +76,8 @@ export class GatewayHttp {
     for (const stream of this.#open.keys()) stream.destroy();
   }
 
-  #limit(stream: Duplex): NodeJS.Timeout {
-    const timer = setTimeout(() => stream.destroy(), idleMs);
+  #limit(stream: Duplex, forMs: number = idleMs): NodeJS.Timeout {
+    const timer = setTimeout(() => stream.destroy(), forMs);
     return timer.unref();
   }
 
@@ -89,9 +95,23 @@ export class GatewayHttp {
     }
     const { apiSocket } = this.#parts;
     if (apiSocket !== undefined && isForApi(request.url)) {
-      relayToApi(apiSocket, asker.address, request, response);
+      const onEvents = (idleForMs: number): void => {
+        clearTimeout(asker.timer);
+        asker.timer = this.#limit(stream, idleForMs);
+      };
+      relayToApi(apiSocket, asker.address, request, Object.assign(response, { onEvents }));
       return;
     }
+    const { carriedBy } = this.#parts;
+    if (carriedBy === undefined || !asksForTrace(request.url)) {
+      this.#show(request, response, asker.address, 'udp');
+      return;
+    }
+    const show = (transport: string): void => this.#show(request, response, asker.address, transport);
+    carriedBy(asker.address).then(show, () => show('udp'));
+  }
+
+  #show(request: IncomingMessage, response: ServerResponse, address: string, transport: string): void {
     const challenge = request.headers[challengeHeader];
     const page = gatewayPage(
       {
@@ -99,7 +119,7 @@ export class GatewayHttp {
         target: request.url ?? '',
         challenge: typeof challenge === 'string' ? challenge : undefined,
       },
-      this.#facts(asker.address),
+      this.#facts(address, transport),
     );
     // A body that nobody reads would keep the connection for the next request.
     if (request.headers['content-length'] ?? request.headers['transfer-encoding']) {
@@ -110,14 +130,14 @@ export class GatewayHttp {
     request.resume();
   }
 
-  #facts(address: string): TraceFacts {
+  #facts(address: string, transport: string): TraceFacts {
     const { edgeName, deviceOf, pathOf, unixNow } = this.#parts;
     const device = deviceOf(address);
     return {
       device,
       edge: edgeName(),
       path: pathOf?.(device) ?? 'direct',
-      transport: 'udp',
+      transport,
       ip: address,
       now: unixNow(),
     };

@@ -4,10 +4,10 @@
  * have somebody else may listen.
  */
 
-import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Log } from '../../shared/core/base/ports.ts';
+import { openReplyPort } from '../../shared/node/udp/open-reply.ts';
 import { type Gateway, gatewayDnsPort, gatewayHttpPort } from './gateway.ts';
 
 export interface GatewayPort {
@@ -75,33 +75,10 @@ async function listenTcp(at: GatewayPort, serve: Gateway['serveHttp']): Promise<
 }
 
 async function listenUdp(at: GatewayPort, gateway: Gateway): Promise<() => void> {
-  const type = at.address.includes(':') ? 'udp6' : 'udp4';
-  const socket: DatagramSocket = createSocket({ type, ipv6Only: type === 'udp6' });
-  socket.on('message', (bytes, from) => {
-    void answerTo(socket, gateway, bytes, from);
+  const port = await openReplyPort(at, {
+    beginRound: () => gateway.beginRound(),
+    answerAtOnce: (question, answer, asker) => gateway.answerAtOnce(question, answer, asker),
+    answer: (question, asker) => gateway.answerDatagram(question, asker.address),
   });
-  socket.bind({ address: at.address, port: at.port, exclusive: true });
-  try {
-    await once(socket, 'listening');
-  } catch (cause) {
-    socket.close();
-    throw cause;
-  }
-  socket.on('error', () => undefined); // One asker is gone; the others are not.
-  return () => socket.close();
-}
-
-async function answerTo(
-  socket: DatagramSocket,
-  gateway: Gateway,
-  question: Uint8Array,
-  from: { readonly address: string; readonly port: number },
-): Promise<void> {
-  const reply = await gateway.answerDatagram(question, from.address);
-  if (reply === undefined) return;
-  try {
-    socket.send(reply, from.port, from.address);
-  } catch {
-    // The socket was closed while the answer was looked for.
-  }
+  return () => void port.close();
 }

@@ -39,6 +39,11 @@ const responseHeader = 'x-culvert-response';
 
 const plainText = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' } as const;
 
+/** The one page that tells what carries the tunnel. */
+export function asksForTrace(target: string | undefined): boolean {
+  return pathOf(target ?? '') === '/trace';
+}
+
 export function gatewayPage(request: PageRequest, facts: TraceFacts): Page {
   const found = pageAt(pathOf(request.target), request, facts);
   if (found === undefined) return sized({ status: 404, headers: plainText, body: notHere }, request);

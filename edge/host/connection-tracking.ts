@@ -9,15 +9,26 @@ import type { Run } from '../../shared/node/run.ts';
 /** Beyond these one would rather wait for the entries to end by themselves. */
 const maxAddresses = 256;
 
-/** Never rejects. */
+/** Programs at a time. */
+const atOnce = 8;
+
+/** Those that the addresses began, and those that others began with them. Never rejects. */
 export async function forgetConnections(addresses: readonly string[], run: Run, log: Log): Promise<void> {
-  for (const address of addresses.slice(0, maxAddresses)) {
-    const family = address.includes(':') ? 'ipv6' : 'ipv4';
-    try {
-      await run('conntrack', ['-D', '-f', family, '-s', address], { allowFailure: true });
-    } catch {
-      log.debug('connections are not forgotten: conntrack is not installed');
-      return;
+  const asked = addresses.slice(0, maxAddresses).flatMap((address) => [
+    ['-s', address],
+    ['-d', address],
+  ]);
+  try {
+    for (let i = 0; i < asked.length; i += atOnce) {
+      await Promise.all(asked.slice(i, i + atOnce).map((words) => forget(words, run)));
     }
+  } catch {
+    log.debug('connections are not forgotten: conntrack is not installed');
   }
+}
+
+/** Where there is none it ends with an error, which is fine. */
+async function forget([flag = '', address = '']: readonly string[], run: Run): Promise<void> {
+  const family = address.includes(':') ? 'ipv6' : 'ipv4';
+  await run('conntrack', ['-D', '-f', family, flag, address], { allowFailure: true });
 }

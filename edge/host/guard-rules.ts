@@ -5,6 +5,7 @@
  */
 
 import { type ClosedRanges, closedRanges } from './closed-ranges.ts';
+import { openingRules } from './guard-openings.ts';
 
 export interface GuardPlan {
   /** One a packet worker; what is said of the tunnel holds for all of them together. */
@@ -16,6 +17,8 @@ export interface GuardPlan {
   readonly v6: GuardNetwork | undefined;
   /** Whether private ranges are closed; all other ranges of closed-ranges.ts always are. */
   readonly closePrivate: boolean;
+  /** New connections a second that one address of the tunnel may open; 0 = no limit. */
+  readonly connectionsPerSecond: number;
   /** What the edge itself serves in the tunnel, on its addresses there. */
   readonly services: readonly GuardService[];
   readonly allow: readonly GuardOpening[];
@@ -37,9 +40,37 @@ export interface GuardOpening {
   readonly cidr: string;
   /** Prefixes of the device that may; undefined: every device. */
   readonly from: readonly string[] | undefined;
+  /** 'MASK == MARK' as nftables compares it: only for what leaves by that path, and only for places. */
+  readonly mark?: string | undefined;
 }
 
 export const guardTable = 'culvert_edge';
+
+/**
+ * Why the guard drops packets, each with a counter in the table. 'own': this host itself; 'device':
+ * another one, or one that a device did not ask; 'rate': connections opened too fast; 'routed': a packet that wants to
+ * choose its route, or a device that would tell this host's; 'unasked': from outside.
+ */
+export const guardDrops = [
+  'spoofed',
+  'routed',
+  'own',
+  'device',
+  'closed',
+  'mail',
+  'rate',
+  'unasked',
+] as const;
+
+export type GuardDrop = (typeof guardDrops)[number];
+
+/** Connections at once after a pause: this many seconds of the limit. */
+const burstSeconds = 4;
+/** Addresses whose connections are counted at a time, and how long after the last one, seconds. */
+const countedAddresses = 65_536;
+const countedSeconds = 10;
+/** Between mail servers. */
+const mailPort = 25;
 
 /** Most answers of the gateway itself to one side of the tunnel, a second: pings, and refusals. */
 const answersPerSecond = 100;
@@ -49,13 +80,15 @@ const headers = { v4: 40, v6: 60 } as const;
 /** The whole script. One transaction: it replaces a table of an earlier run, or changes nothing at all. */
 export function guardScript(plan: GuardPlan): string {
   const blocks = [
+    ...guardDrops.map((reason) => `  counter ${guardCounter(reason)} { }`),
     ...setBlocks(closedRanges(plan.closePrivate)),
+    ...rateBlocks(plan),
     antiSpoofing(plan),
     segmentSizes(plan),
     toThisHost(plan),
     forwarded(plan),
     leaving(plan),
-    openings(plan),
+    ...openingBlocks(plan),
     sourceNat(plan),
   ];
   const table = `table inet ${guardTable}`;
@@ -63,8 +96,8 @@ export function guardScript(plan: GuardPlan): string {
 }
 
 /** Removes the table; succeeds also where there is none. */
-export function removalScript(): string {
-  return `table inet ${guardTable}\ndelete table inet ${guardTable}\n`;
+export function removalScript(table: string = guardTable): string {
+  return `table inet ${table}\ndelete table inet ${table}\n`;
 }
 
 /** '"cvedge0"', or a set where there are more. */
@@ -94,16 +127,29 @@ function antiSpoofing(plan: GuardPlan): string {
   const elsewhere = `iifname != ${namesOf(plan, 'lo')}`;
   const family = (word: string, nfproto: string, network: GuardNetwork | undefined): string[] =>
     network === undefined
-      ? [`${tunnel} meta nfproto ${nfproto} counter drop`]
+      ? [`${tunnel} meta nfproto ${nfproto} ${dropAs('spoofed')}`]
       : [
-          `${tunnel} ${word} saddr != ${network.prefix} counter drop`,
-          `${elsewhere} ${word} saddr ${network.prefix} counter drop`,
+          `${tunnel} ${word} saddr != ${network.prefix} ${dropAs('spoofed')}`,
+          `${elsewhere} ${word} saddr ${network.prefix} ${dropAs('spoofed')}`,
         ];
   return block('chain spoofed', [
     'type filter hook prerouting priority raw; policy accept;',
     ...family('ip', 'ipv4', plan.v4),
     ...family('ip6', 'ipv6', plan.v6),
+    ...choosingRoutes(tunnel),
   ]);
+}
+
+/** Where a packet goes is what its destination says, and what this host knows of routes comes from no device. */
+function choosingRoutes(tunnel: string): string[] {
+  const kinds = [
+    'ip option lsrr exists',
+    'ip option ssrr exists',
+    'exthdr rt exists',
+    'icmp type { redirect, router-advertisement }',
+    'icmpv6 type { nd-redirect, nd-router-advert, nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }',
+  ];
+  return kinds.map((what) => `${tunnel} ${what} ${dropAs('routed')}`);
 }
 
 /** TCP must fit the tunnel even where path MTU discovery is broken. nftables only ever lowers the size. */
@@ -134,11 +180,11 @@ function toThisHost(plan: GuardPlan): string {
     'type filter hook input priority filter; policy accept;',
     `iifname != ${namesOf(plan)} accept`,
     'ct state established,related ct direction reply accept',
-    'jump openings',
+    'jump openings_own',
     ...plan.services.map(served),
     ...(plan.v4 === undefined ? [] : gateway(`ip daddr ${plan.v4.gateway}`, 'icmp type echo-request')),
     ...(plan.v6 === undefined ? [] : gateway(`ip6 daddr ${plan.v6.gateway}`, 'icmpv6 type echo-request')),
-    'counter drop',
+    dropAs('own'),
   ]);
 }
 
@@ -153,32 +199,59 @@ function forwarded(plan: GuardPlan): string {
     'type filter hook forward priority filter; policy accept;',
     `iifname ${namesOf(plan)} jump leaving`,
     `oifname ${namesOf(plan)} ct state established,related accept`,
-    `oifname ${namesOf(plan)} counter drop`,
+    `oifname ${namesOf(plan)} ${dropAs('unasked')}`,
   ]);
 }
 
-/** From a device to anywhere. Answers pass; every packet of the asking direction is judged anew. */
+/** From a device to anywhere. Answers pass, between devices as openings say; what asks is judged anew with every packet. */
 function leaving(plan: GuardPlan): string {
   return block('chain leaving', [
-    'ct state established,related ct direction reply accept',
-    'jump openings',
-    `oifname ${namesOf(plan)} counter drop`,
-    'ip daddr @closed_v4 counter drop',
-    'ip6 daddr @closed_v6 counter drop',
+    `oifname != ${namesOf(plan)} ct state established,related ct direction reply accept`,
+    ...(plan.connectionsPerSecond === 0 ? [] : ['ct state new ct status ! confirmed jump opened']),
+    `oifname ${namesOf(plan)} jump openings_devices`,
+    `oifname ${namesOf(plan)} ${dropAs('device')}`,
+    'jump openings_places',
+    `ip daddr @closed_v4 ${dropAs('closed')}`,
+    `ip6 daddr @closed_v6 ${dropAs('closed')}`,
+    `tcp dport ${mailPort} jump openings_mail`,
+    `tcp dport ${mailPort} ${dropAs('mail')}`,
     'accept',
   ]);
 }
 
-function openings(plan: GuardPlan): string {
-  const lines = plan.allow.flatMap((opening) => {
-    const v6 = opening.cidr.includes(':');
-    const word = v6 ? 'ip6' : 'ip';
-    const to = `${word} daddr ${opening.cidr} accept`;
-    if (opening.from === undefined) return [to];
-    const sources = opening.from.filter((prefix) => prefix.includes(':') === v6);
-    return sources.length === 0 ? [] : [`${word} saddr { ${sources.join(', ')} } ${to}`];
-  });
-  return block('chain openings', lines);
+/** How fast each device opens connections. Only the first packet of each counts, whatever its protocol. */
+function rateBlocks(plan: GuardPlan): string[] {
+  const { connectionsPerSecond: most } = plan;
+  if (most === 0) return [];
+  const set = (name: string, type: string): string =>
+    block(`set ${name}`, [
+      `type ${type}`,
+      `size ${countedAddresses}`,
+      'flags dynamic,timeout',
+      `timeout ${countedSeconds}s`,
+    ]);
+  const limit = `limit rate over ${most}/second burst ${most * burstSeconds} packets`;
+  return [
+    set('opened_v4', 'ipv4_addr'),
+    set('opened_v6', 'ipv6_addr'),
+    block('chain opened', [
+      `update @opened_v4 { ip saddr ${limit} } ${dropAs('rate')}`,
+      `update @opened_v6 { ip6 saddr ${limit} } ${dropAs('rate')}`,
+    ]),
+  ];
+}
+
+function openingBlocks(plan: GuardPlan): string[] {
+  return Object.entries(openingRules(plan)).map(([kind, rules]) => block(`chain openings_${kind}`, rules));
+}
+
+/** Its name in the table; bare, some are words of nftables. */
+export function guardCounter(reason: GuardDrop): string {
+  return `drop_${reason}`;
+}
+
+function dropAs(reason: GuardDrop): string {
+  return `counter name "${guardCounter(reason)}" drop`;
 }
 
 function sourceNat(plan: GuardPlan): string {

@@ -9,12 +9,25 @@ import { CulvertError } from '../../shared/core/control/codes.ts';
 
 export type HostChange =
   | { readonly kind: 'nft-table'; readonly table: string }
+  /** A rule by mark, for both families, and the routing table that it leads to: ours alone. */
+  | {
+      readonly kind: 'path-route';
+      /** 'MARK/MASK' in hex. */
+      readonly mark: string;
+      readonly table: number;
+      readonly priority: number;
+    }
   /** `path` below /proc/sys. */
   | { readonly kind: 'sysctl'; readonly path: string; readonly before: string; readonly after: string }
   /** A unix socket, whose file a kill leaves behind. */
   | { readonly kind: 'socket-file'; readonly path: string };
 
-const kinds: readonly string[] = ['nft-table', 'sysctl', 'socket-file'] satisfies HostChange['kind'][];
+const kinds: readonly string[] = [
+  'nft-table',
+  'path-route',
+  'sysctl',
+  'socket-file',
+] satisfies HostChange['kind'][];
 
 /** Which running kernel and which network namespace an entry is about: elsewhere it means nothing. */
 export interface HostPlace {

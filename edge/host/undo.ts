@@ -8,7 +8,8 @@ import type { Log } from '../../shared/core/base/ports.ts';
 import type { Run } from '../../shared/node/run.ts';
 import type { KernelSettings } from './forwarding.ts';
 import type { HostChange, HostJournal } from './journal.ts';
-import { removeGuard } from './kernel-nat.ts';
+import { removeTable } from './kernel-nat.ts';
+import { removePathRoute } from './kernel-path-host.ts';
 import { removeStaleSocket } from './stale-socket.ts';
 
 export interface UndoTools {
@@ -39,7 +40,9 @@ export async function undoJournal(journal: HostJournal, tools: UndoTools): Promi
 async function undoChange(change: HostChange, tools: UndoTools): Promise<void> {
   switch (change.kind) {
     case 'nft-table':
-      return removeGuard(tools.run);
+      return removeTable(change.table, tools.run);
+    case 'path-route':
+      return removePathRoute(change, tools.run);
     case 'sysctl':
       if (tools.settings.read(change.path) === change.after) tools.settings.write(change.path, change.before);
       return undefined;

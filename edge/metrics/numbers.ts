@@ -6,6 +6,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { minuteMs, type UnixMs } from '../../shared/core/base/time.ts';
 import type { EdgeStatus } from '../admin/status.ts';
+import { ControlNumbers } from './control-numbers.ts';
+import { PathNumbers } from './path-numbers.ts';
 
 /** A peer that was heard within this time is connected: the protocol makes new keys every two minutes. */
 const connectedWithinMs = 3 * minuteMs;
@@ -15,6 +17,8 @@ export class EdgeNumbers {
   readonly #registry = new Registry();
   readonly #totals = new Map<string, number>();
   readonly #gauges: ReturnType<typeof makeGauges>;
+  readonly #control: ControlNumbers;
+  readonly #paths: PathNumbers;
   readonly #counters: ReturnType<typeof makeCounters>;
 
   constructor() {
@@ -22,10 +26,14 @@ export class EdgeNumbers {
     collectDefaultMetrics({ register: this.#registry, prefix: 'culvert_edge_' });
     this.#gauges = makeGauges(this.#registry);
     this.#counters = makeCounters(this.#registry);
+    this.#control = new ControlNumbers(this.#registry);
+    this.#paths = new PathNumbers(this.#registry);
   }
 
   async text(status: EdgeStatus, now: UnixMs): Promise<string> {
     this.#take(status, now);
+    this.#control.take(status);
+    this.#paths.take(status);
     return this.#registry.metrics();
   }
 
@@ -45,7 +53,7 @@ export class EdgeNumbers {
   }
 
   #takeTotals(status: EdgeStatus): void {
-    const { bytes, drops, refused } = this.#counters;
+    const { bytes, drops, refused, guard } = this.#counters;
     const sum = (of: (device: EdgeStatus['devices'][number]) => number): number =>
       status.devices.reduce((total, device) => total + of(device), 0);
     this.#raise(
@@ -62,12 +70,16 @@ export class EdgeNumbers {
     for (const [reason, count] of Object.entries(status.egress.flows?.refused ?? {})) {
       this.#raise(refused, { reason }, count);
     }
+    for (const [reason, count] of Object.entries(status.egress.guard ?? {})) {
+      this.#raise(guard, { reason }, count);
+    }
   }
 
   /** What is told is a total, and falls where a device leaves: a counter only rises. */
   #raise(counter: Counter, labels: Record<string, string>, total: number): void {
+    const of = counter === this.#counters.drops ? 'drop' : counter === this.#counters.guard ? 'guard' : '';
     const [[name, value] = ['', '']] = Object.entries(labels);
-    const key = `${name} ${value} ${counter === this.#counters.drops ? 'drop' : ''}`;
+    const key = `${name} ${value} ${of}`;
     const before = this.#totals.get(key) ?? 0;
     if (total > before) counter.inc(labels, total - before);
     this.#totals.set(key, total);
@@ -114,6 +126,7 @@ function makeCounters(registry: Registry): {
   readonly bytes: Counter;
   readonly drops: Counter;
   readonly refused: Counter;
+  readonly guard: Counter;
 } {
   const registers = [registry];
   return {
@@ -126,6 +139,12 @@ function makeCounters(registry: Registry): {
     drops: new Counter({
       name: 'culvert_drops_total',
       help: 'Packets that were dropped.',
+      labelNames: ['reason'],
+      registers,
+    }),
+    guard: new Counter({
+      name: 'culvert_guard_drops_total',
+      help: "Packets of devices that the kernel's firewall dropped.",
       labelNames: ['reason'],
       registers,
     }),

@@ -1,9 +1,10 @@
 /** The port for those who watch the edge: /metrics, /healthz and /readyz. Reads only; no secrets, no names. */
 
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Log } from '../../shared/core/base/ports.ts';
 import { unixMs } from '../../shared/core/base/time.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import { createServer } from '../../shared/node/http.ts';
 import type { EdgeStatus } from '../admin/status.ts';
 import type { ListenPlace } from '../config-listen.ts';
 import { EdgeNumbers } from './numbers.ts';

@@ -5,6 +5,7 @@
 
 import { formatPrefix, type Prefix, parsePrefix, prefixContains } from '../../shared/core/base/ip.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import { isTag, maxTags } from '../../shared/core/registration/shapes.ts';
 import type { ConfigReader, Field } from '../config-reader.ts';
 import { gatewayOf, isInside, overlaps } from '../network.ts';
 
@@ -15,6 +16,8 @@ export interface ConfiguredPeer {
   /** 32 bytes. */
   readonly presharedKey: Uint8Array | undefined;
   readonly allowedIps: readonly Prefix[];
+  /** Words that rules may speak of. */
+  readonly tags?: readonly string[];
 }
 
 export interface PeerSurroundings {
@@ -56,7 +59,7 @@ function readPeer(
   taken: Taken,
 ): ConfiguredPeer | undefined {
   const section = reader.section(at, {
-    known: ['name', 'publicKey', 'presharedKeyFile', 'allowedIps'],
+    known: ['name', 'publicKey', 'presharedKeyFile', 'allowedIps', 'tags'],
     required: ['name', 'publicKey', 'allowedIps'],
   });
   if (section === undefined) return undefined;
@@ -72,8 +75,9 @@ function readPeer(
     .slice(0, maxAddressesPerPeer)
     .map((item) => readAllowed(reader, item, { owner, network: surroundings.network, taken }))
     .filter((prefix) => prefix !== undefined);
+  const tags = readTags(reader, section.get('tags'));
   if (name === undefined || publicKey === undefined) return undefined;
-  return { name, publicKey, presharedKey, allowedIps };
+  return { name, publicKey, presharedKey, allowedIps, tags };
 }
 
 function readPeerName(reader: ConfigReader, at: Field | undefined, taken: Taken): string | undefined {
@@ -112,6 +116,19 @@ function readPresharedKey(
     if (!(cause instanceof CulvertError)) throw cause;
     return reader.problem(at, `${at.name}: ${cause.message} ${cause.remedy}`);
   }
+}
+
+function readTags(reader: ConfigReader, at: Field | undefined): readonly string[] {
+  const items = at === undefined ? [] : reader.list(at);
+  if (at !== undefined && items.length > maxTags) {
+    reader.problem(at, `${at.name} may have ${maxTags} entries at most`);
+  }
+  const texts = items.slice(0, maxTags).map((item) => {
+    const text = reader.text(item);
+    if (text === undefined || isTag(text)) return text;
+    return reader.problem(item, `${item.name} must be small letters, digits, dots, dashes or underscores`);
+  });
+  return [...new Set(texts.filter((text) => text !== undefined))];
 }
 
 function readAllowed(

@@ -32,7 +32,7 @@ export class KnownDevices {
     return this.#idByAddress.get(address);
   }
 
-  /** Who came, went, or has another name or path: rules may speak of them. */
+  /** Who came, went, or has another name, path or tag: rules may speak of them. */
   follow(changes: Pick<DeviceChanges, 'changed' | 'removed' | 'cut'>, now: UnixMs): DeviceDelta {
     const gone = [...changes.removed, ...changes.cut.map((one) => one.id)].filter((id) => this.#forget(id));
     const set: DeviceEntry[] = [];
@@ -50,12 +50,14 @@ export class KnownDevices {
   #set(device: DeviceRecord): boolean {
     const before = this.#byId.get(device.id);
     // By its id: a device with a new key is the same one.
-    const { name, path, granted } = device;
-    const entry = { name, key: device.id, prefixes: prefixesOf(device), path, granted };
+    const { name, path, granted, tags, families } = device;
+    const entry = { name, key: device.id, prefixes: prefixesOf(device), path, granted, tags, families };
     const isSame =
       before?.entry.name === device.name &&
       before.entry.path === path &&
+      before.entry.families === families &&
       before.entry.granted?.join() === granted?.join() &&
+      before.entry.tags?.join() === tags.join() &&
       before.addresses.join() === device.addresses.join();
     if (isSame) return false;
     this.#forget(device.id);

@@ -14,6 +14,7 @@ const device = 'as long as the device';
 const day = 'until a day after its end';
 const quarter = '90 days, 100000 lines at most';
 const changes = 'the last 100000 changes';
+const season = '90 days, 1000 of them at most, or until you remove it';
 const always = 'as long as the edge';
 
 const rows: readonly (readonly [table: string, column: string, why: string, kept: string])[] = [
@@ -26,6 +27,8 @@ const rows: readonly (readonly [table: string, column: string, why: string, kept
   ['device', 'expires_at', 'when its time is over', device],
   ['device', 'path', 'the way out it is pinned to', device],
   ['device', 'granted', 'the ways out it may choose', device],
+  ['device', 'tags', 'words of the operator that rules speak of', device],
+  ['device', 'families', 'the filter of names that it chose', device],
   ['device', 'quota_bytes', 'how much it may move', device],
   ['device', 'rate_bps', 'how fast it may be', device],
   ['device', 'bearer_hash', 'knows its secret again; SHA-256, the secret itself is not kept', device],
@@ -67,6 +70,13 @@ const rows: readonly (readonly [table: string, column: string, why: string, kept
   ['audit', 'action', 'what', quarter],
   ['audit', 'subject', 'to which device, invitation or key', quarter],
   ['audit', 'detail', 'which settings; names, never secrets or addresses', quarter],
+  ['feedback', 'seq', 'the order in which it came', season],
+  ['feedback', 'id', 'so that it can be shown and removed', season],
+  ['feedback', 'device_id', 'which device sent it', season],
+  ['feedback', 'device_name', 'what that device was called then', season],
+  ['feedback', 'at', 'when', season],
+  ['feedback', 'words', 'what a person wrote to you', season],
+  ['feedback', 'diagnostics', 'what the person saw and agreed to send with it', season],
   ['revision', 'one', 'makes it one row', always],
   ['revision', 'revision', 'counts changes of devices', always],
   ['revision', 'oldest', 'how far back the list of changes goes', always],

@@ -6,10 +6,13 @@
 import { createHash } from 'node:crypto';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { first } from './migrations/0001-first.ts';
+import { tags } from './migrations/0002-tags.ts';
+import { feedback } from './migrations/0003-feedback.ts';
+import { families } from './migrations/0004-families.ts';
 import type { SqliteConnection } from './store-sqlite-connection.ts';
 
 /** In order; the version of a step is its place, counted from 1. Append only. */
-export const migrations: readonly string[] = [first];
+export const migrations: readonly string[] = [first, tags, feedback, families];
 
 export function migrate(connection: SqliteConnection, steps: readonly string[] = migrations): void {
   connection.transaction(() => {

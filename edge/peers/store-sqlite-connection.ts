@@ -57,6 +57,25 @@ export class SqliteConnection {
     });
   }
 
+  /** Inside a transaction: all of `work` or nothing of it; the rest of the transaction stays. */
+  part<T>(work: () => T): T {
+    return translated(() => {
+      this.#database.exec('SAVEPOINT part');
+      try {
+        return work();
+      } catch (cause) {
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK TO part');
+        throw cause;
+      } finally {
+        if (this.#database.isTransaction) this.#database.exec('RELEASE part');
+      }
+    });
+  }
+
+  get isInTransaction(): boolean {
+    return this.#database.isTransaction;
+  }
+
   /** The caller knows what its statement gives. */
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
   get<Row>(sql: string, ...values: SqlValue[]): Row | undefined {
@@ -143,6 +162,8 @@ const codes: Readonly<Record<number | string, ErrorCode>> = {
   14: 'store-unreadable',
   23: 'store-unreadable',
   26: 'store-damaged',
+  // IOERR_SHMSIZE: no room for what processes share beside the store.
+  4874: 'store-full',
   ENOSPC: 'store-full',
   EDQUOT: 'store-full',
   EACCES: 'store-unreadable',
@@ -155,6 +176,6 @@ const codes: Readonly<Record<number | string, ErrorCode>> = {
 function translate(cause: unknown): unknown {
   if (!(cause instanceof Error) || cause instanceof CulvertError) return cause;
   const { errcode, code } = cause as Error & { errcode?: number; code?: string };
-  const found = codes[errcode === undefined ? (code ?? '') : errcode & 0xff];
+  const found = errcode === undefined ? codes[code ?? ''] : (codes[errcode] ?? codes[errcode & 0xff]);
   return found === undefined ? cause : new CulvertError(found, { cause });
 }

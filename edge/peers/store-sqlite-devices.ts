@@ -231,11 +231,14 @@ function withEnding(name: string, ending: string): string {
 
 function changedColumns(before: DeviceRecord, patch: DevicePatch): readonly (readonly [string, SqlValue])[] {
   const granted = patch.granted === undefined ? undefined : patch.granted && JSON.stringify(patch.granted);
+  const tags = patch.tags === undefined ? undefined : tagsText(patch.tags);
   const wanted: readonly (readonly [string, SqlValue | undefined, SqlValue | undefined])[] = [
     ['name', before.name, patch.name],
     ['enabled', Number(before.enabled), patch.enabled === undefined ? undefined : Number(patch.enabled)],
     ['path', before.path ?? null, patch.path],
     ['granted', before.granted === undefined ? null : JSON.stringify(before.granted), granted],
+    ['tags', tagsText(before.tags), tags],
+    ['families', before.families ?? null, patch.families],
     ['quota_bytes', before.quotaBytes, patch.quotaBytes],
     ['rate_bps', before.rateBps, patch.rateBps],
     ['expires_at', before.expiresAt ?? null, patch.expiresAt],
@@ -243,6 +246,11 @@ function changedColumns(before: DeviceRecord, patch: DevicePatch): readonly (rea
   return wanted.flatMap(([column, old, value]) =>
     value === undefined || value === old ? [] : [[column, value] as const],
   );
+}
+
+/** None are null, as of a device that never had one. */
+function tagsText(tags: readonly string[]): string | null {
+  return tags.length === 0 ? null : JSON.stringify(tags);
 }
 
 function touch(sql: SqliteConnection, id: string): void {

@@ -13,6 +13,8 @@ export interface DeviceRow {
   expires_at: number | null;
   path: string | null;
   granted: string | null;
+  tags: string | null;
+  families: string | null;
   quota_bytes: number;
   rate_bps: number;
   public_key: Uint8Array;
@@ -26,7 +28,7 @@ export interface DeviceRow {
 
 /** Whole devices; a WHERE on `d` may follow. */
 export const selectDevices = `
-SELECT d.id, d.name, d.platform, d.kind, d.enabled, d.created_at, d.expires_at, d.path, d.granted, d.quota_bytes,
+SELECT d.id, d.name, d.platform, d.kind, d.enabled, d.created_at, d.expires_at, d.path, d.granted, d.tags, d.families, d.quota_bytes,
   d.rate_bps, now.public_key, former.public_key AS former_key, former.former_until,
   (SELECT group_concat(a.address, ',' ORDER BY a.position) FROM address a WHERE a.device_id = d.id) AS addresses,
   u.past_rx + u.boot_rx AS rx, u.past_tx + u.boot_tx AS tx, u.last_seen_at
@@ -52,6 +54,8 @@ export function deviceOf(row: DeviceRow): DeviceRecord {
     expiresAt: time(row.expires_at),
     path: row.path ?? undefined,
     granted: row.granted === null ? undefined : (JSON.parse(row.granted) as string[]),
+    tags: row.tags === null ? [] : (JSON.parse(row.tags) as string[]),
+    families: (row.families ?? undefined) as DeviceRecord['families'],
     quotaBytes: row.quota_bytes,
     rateBps: row.rate_bps,
     usage: { rxBytes: row.rx ?? 0, txBytes: row.tx ?? 0, lastSeenAt: time(row.last_seen_at) },

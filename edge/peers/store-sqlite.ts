@@ -1,10 +1,11 @@
 /**
  * The PeerStore on SQLite (node:sqlite), embedded: one file, write-ahead log, safe with a command line
- * open beside the daemon. Calls answer at once; the promises of the contract are for stores elsewhere.
+ * open beside the daemon. Reads answer at once; writes that come together are written together.
  */
 
 import type { UnixMs } from '../../shared/core/base/time.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import { type FeedbackStore, purgeFeedback, SqliteFeedback } from './feedback-store.ts';
 import {
   type Act,
   type AddOutcome,
@@ -50,6 +51,7 @@ import {
   selectDevices,
   selectInvites,
 } from './store-sqlite-rows.ts';
+import { WriteGroup } from './write-group.ts';
 
 const allRows = -1;
 
@@ -67,10 +69,14 @@ export function openSqliteStore(path: string): PeerStore {
 
 /** For tests of faults; openSqliteStore is the way. The connection has its schema. */
 export class SqliteStore implements PeerStore {
+  readonly feedback: FeedbackStore;
   readonly #sql: SqliteConnection;
+  readonly #writes: WriteGroup;
 
   constructor(connection: SqliteConnection) {
     this.#sql = connection;
+    this.#writes = new WriteGroup(connection);
+    this.feedback = new SqliteFeedback(connection);
   }
 
   device(id: string): Promise<DeviceRecord | undefined> {
@@ -229,7 +235,7 @@ export class SqliteStore implements PeerStore {
 
   since(revision: number): Promise<DeviceFeedPage> {
     // One transaction, so that the revision and the devices are of one moment.
-    return this.#write(() => {
+    return this.#readTogether(() => {
       const { revision: latest, oldest } = this.#revision();
       if (revision < oldest || revision > latest) {
         const devices = this.#sql.all<DeviceRow>(`${selectDevices} ORDER BY d.id`).map(deviceOf);
@@ -261,16 +267,19 @@ export class SqliteStore implements PeerStore {
       sql.run('DELETE FROM admin_key WHERE expires_at <= ?', now - retention.endedInviteMs);
       sql.run('DELETE FROM audit WHERE at <= ?', now - retention.auditMs);
       sql.run('DELETE FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - ?', maxAuditEvents);
+      purgeFeedback(sql, now);
       sql.run('UPDATE revision SET oldest = max(oldest, revision - ?)', maxChanges);
       sql.run('DELETE FROM change WHERE revision <= (SELECT oldest FROM revision)');
     });
   }
 
   backup(path: string): Promise<void> {
+    this.#writes.flush();
     return this.#sql.backup(path);
   }
 
   close(): void {
+    this.#writes.flush();
     this.#sql.close();
   }
 
@@ -293,6 +302,10 @@ export class SqliteStore implements PeerStore {
   }
 
   #write<T>(work: () => T): Promise<T> {
+    return this.#writes.add(work);
+  }
+
+  #readTogether<T>(work: () => T): Promise<T> {
     return answer(() => this.#sql.transaction(work));
   }
 }

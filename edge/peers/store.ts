@@ -8,7 +8,9 @@
 import type { Entropy } from '../../shared/core/base/ports.ts';
 import { minuteMs, type UnixMs } from '../../shared/core/base/time.ts';
 import type { AdminRole } from '../../shared/core/registration/admin-api.ts';
+import type { Families } from '../../shared/core/registration/api.ts';
 import type { AddressPool } from './addresses.ts';
+import type { FeedbackStore } from './feedback-store.ts';
 
 /** Who does something, and when. `id` names the act: a repeated write with it is recorded once. */
 export interface Act {
@@ -37,6 +39,10 @@ export interface DeviceRecord {
   readonly path: string | undefined;
   /** Paths it may choose; undefined: all. */
   readonly granted: readonly string[] | undefined;
+  /** Words of the operator that rules may speak of. */
+  readonly tags: readonly string[];
+  /** The filter of names that it has chosen; absent: the edge's own. */
+  readonly families?: Families | undefined;
   /** 0 = no limit. */
   readonly quotaBytes: number;
   /** Bits a second; 0 = no limit. */
@@ -94,6 +100,8 @@ export interface DevicePatch {
   readonly enabled?: boolean;
   readonly path?: string | null;
   readonly granted?: readonly string[] | null;
+  readonly tags?: readonly string[];
+  readonly families?: Families | null;
   readonly quotaBytes?: number;
   readonly rateBps?: number;
   readonly expiresAt?: UnixMs | null;
@@ -165,6 +173,8 @@ export interface DeviceFeedPage {
 }
 
 export interface PeerStore {
+  readonly feedback: FeedbackStore;
+
   device(id: string): Promise<DeviceRecord | undefined>;
   deviceByName(name: string): Promise<DeviceRecord | undefined>;
   /** A current or a former key. */

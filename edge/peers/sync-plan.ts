@@ -9,6 +9,7 @@
 import type { UnixMs } from '../../shared/core/base/time.ts';
 import type { PeerChange } from '../../shared/core/tunnel/config.ts';
 import { keyText } from './peer-changes.ts';
+import { type SessionKey, SessionKeys } from './session-keys.ts';
 import type { DeviceRecord } from './store.ts';
 
 /** A device whose tunnel must go silent at once: its flows, sockets and connection tracking go too. */
@@ -37,6 +38,7 @@ type Installed = ReadonlyMap<string, PeerState>;
 interface PeerState {
   readonly publicKey: Uint8Array;
   readonly addresses: readonly string[];
+  readonly presharedKey?: Uint8Array;
 }
 
 const nothing: Installed = new Map();
@@ -47,6 +49,7 @@ export class DevicePeers {
   readonly #owners = new Map<string, string>();
   /** New keys that were heard before their overlap ended. */
   readonly #heard = new Set<string>();
+  readonly #sessions = new SessionKeys();
   readonly #dirty = new Set<string>();
   readonly #changed = new Set<string>();
 
@@ -55,15 +58,16 @@ export class DevicePeers {
     return this.#devices;
   }
 
-  /** The device that has this key now or had it before a rotation that is not over. */
+  /** The device that has this key now, had it before a rotation that is not over, or has it for a session. */
   deviceOf(publicKey: Uint8Array): DeviceRecord | undefined {
-    const id = this.#owners.get(keyText(publicKey));
+    const id = this.#owners.get(keyText(publicKey)) ?? this.#sessions.ownerOf(publicKey);
     return id === undefined ? undefined : this.#devices.get(id);
   }
 
   set(device: DeviceRecord): void {
     this.#forgetKeys(device.id);
     this.#devices.set(device.id, device);
+    if (!device.enabled) this.#sessions.forget(device.id);
     for (const key of keysOf(device)) this.#owners.set(keyText(key), device.id);
     this.#dirty.add(device.id);
     this.#changed.add(device.id);
@@ -73,15 +77,38 @@ export class DevicePeers {
     const before = this.#devices.get(id);
     if (before !== undefined) this.#heard.delete(keyText(before.publicKey));
     this.#forgetKeys(id);
+    this.#sessions.forget(id);
     this.#devices.delete(id);
     this.#dirty.add(id);
     this.#changed.add(id);
   }
 
+  /** A key for one session; whoever calls has seen that nobody has it. */
+  openSession(id: string, session: SessionKey): void {
+    this.#sessions.add(id, session);
+    this.#dirty.add(id);
+  }
+
+  /** Whether to hear that key changes anything. */
+  awaits(publicKey: Uint8Array): boolean {
+    const device = this.deviceOf(publicKey);
+    return (
+      device !== undefined && (device.formerKey !== undefined || this.#sessions.of(device.id) !== undefined)
+    );
+  }
+
   /** The tunnel has had a handshake with this key. */
   heard(publicKey: Uint8Array): void {
     const device = this.deviceOf(publicKey);
-    if (device?.formerKey === undefined || keyText(device.publicKey) !== keyText(publicKey)) return;
+    if (device === undefined) return;
+    const isSessions = this.#sessions.ownerOf(publicKey) === device.id;
+    const moved = isSessions ? this.#sessions.heard(publicKey) : this.#sessions.heardOwn(device.id);
+    if (moved) this.#dirty.add(device.id);
+    if (!isSessions) this.#heardStored(publicKey, device);
+  }
+
+  #heardStored(publicKey: Uint8Array, device: DeviceRecord): void {
+    if (device.formerKey === undefined || keyText(device.publicKey) !== keyText(publicKey)) return;
     if (this.#heard.has(keyText(publicKey))) return;
     this.#heard.add(keyText(publicKey));
     this.#dirty.add(device.id);
@@ -148,8 +175,21 @@ export class DevicePeers {
 
   #wanted(device: DeviceRecord, now: UnixMs): Installed {
     if (!isActive(device, now)) return nothing;
+    const stored = this.#stored(device, now);
+    const { current, next } = this.#sessions.of(device.id) ?? {};
+    if (current === undefined && next === undefined) return stored;
+    const wanted = new Map<string, PeerState>();
+    for (const [key, peer] of stored)
+      wanted.set(key, current === undefined ? peer : { ...peer, addresses: [] });
+    if (current !== undefined)
+      wanted.set(keyText(current.publicKey), { ...current, addresses: prefixesOf(device) });
+    if (next !== undefined) wanted.set(keyText(next.publicKey), { ...next, addresses: [] });
+    return wanted;
+  }
+
+  #stored(device: DeviceRecord, now: UnixMs): Installed {
     const { formerKey, publicKey } = device;
-    const addresses = device.addresses.map((address) => `${address}/${address.includes(':') ? 128 : 32}`);
+    const addresses = prefixesOf(device);
     const current = keyText(publicKey);
     if (formerKey === undefined || formerKey.until <= now || this.#heard.has(current)) {
       return new Map([[current, { publicKey, addresses }]]);
@@ -179,8 +219,14 @@ function keysOf(device: DeviceRecord): readonly Uint8Array[] {
   return device.formerKey === undefined ? [device.publicKey] : [device.formerKey.publicKey, device.publicKey];
 }
 
-function installation(peer: PeerState): PeerChange {
-  return { publicKey: peer.publicKey, replaceAllowedIps: true, allowedIps: peer.addresses };
+function prefixesOf(device: DeviceRecord): readonly string[] {
+  return device.addresses.map((address) => `${address}/${address.includes(':') ? 128 : 32}`);
+}
+
+/** The tunnel keeps the key: the sender may wipe its own. */
+function installation({ publicKey, addresses, presharedKey }: PeerState): PeerChange {
+  const secret = presharedKey === undefined ? {} : { presharedKey: presharedKey.slice() };
+  return { publicKey, ...secret, replaceAllowedIps: true, allowedIps: addresses };
 }
 
 function addressesOf(installed: Installed): readonly string[] {

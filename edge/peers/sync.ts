@@ -7,6 +7,7 @@
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { UnixMs } from '../../shared/core/base/time.ts';
 import { keyText } from './peer-changes.ts';
+import type { SessionKey } from './session-keys.ts';
 import type { DeviceRecord, PeerStore } from './store.ts';
 import { type DeviceChanges, DevicePeers } from './sync-plan.ts';
 
@@ -29,6 +30,8 @@ export class DeviceSync {
   #nextDue: UnixMs | undefined;
   /** For the next pull, so that nothing changes between a plan and its end. At most two keys a device. */
   readonly #heard = new Map<string, Uint8Array>();
+  /** For the next pull; one a device. */
+  readonly #sessions = new Map<string, SessionKey>();
   #failed = false;
   /** The pull that runs, and the one that waits for it: whoever asks meanwhile shares that. */
   #running: Promise<void> | undefined;
@@ -85,9 +88,18 @@ export class DeviceSync {
     await this.nudge();
   }
 
-  /** The tunnel had a handshake with that key: a rotation can be completed. */
+  /** Gives a device a key for one session. False where somebody has that key. Resolves when the tunnel has it. */
+  async openSession(id: string, session: SessionKey): Promise<boolean> {
+    if (this.#peers.deviceOf(session.publicKey) !== undefined) return false;
+    // Between two pulls, so that nothing changes between a plan and its end.
+    this.#sessions.set(id, session);
+    await this.nudge();
+    return true;
+  }
+
+  /** The tunnel had a handshake with that key: a rotation can be completed, a session takes over or ends. */
   async heard(publicKey: Uint8Array): Promise<void> {
-    if (this.#peers.deviceOf(publicKey)?.formerKey === undefined) return;
+    if (!this.#peers.awaits(publicKey)) return;
     this.#heard.set(keyText(publicKey), publicKey);
     await this.nudge();
   }
@@ -121,6 +133,9 @@ export class DeviceSync {
     for (const device of page.devices) this.#peers.set(device);
     for (const id of page.removed) this.#peers.remove(id);
     this.#revision = page.revision;
+    for (const [id, session] of this.#sessions)
+      if (this.#peers.devices.has(id)) this.#peers.openSession(id, session);
+    this.#sessions.clear();
     for (const key of this.#heard.values()) this.#peers.heard(key);
     this.#heard.clear();
     const now = unixNow();

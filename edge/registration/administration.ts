@@ -27,7 +27,7 @@ import {
 } from '../../shared/core/registration/admin-api.ts';
 import { formatInvite } from '../../shared/core/registration/invite.ts';
 import { isCanonicalKey } from '../../shared/core/registration/possession.ts';
-import { autoPath, isDeviceName } from '../../shared/core/registration/shapes.ts';
+import { autoPath, isDeviceName, isTag, maxTags } from '../../shared/core/registration/shapes.ts';
 import { makeToken } from '../../shared/core/registration/tokens.ts';
 import { type Act, type DevicePatch, type DeviceRecord, type PeerStore, retention } from '../peers/store.ts';
 import { stockConfig } from './device-config.ts';
@@ -103,12 +103,13 @@ export class Administration {
 
   async edit(idOrName: string, edit: DeviceEdit, actor: string): Promise<DeviceDetail> {
     const device = await this.#find(idOrName);
-    const { name, enabled, path, granted, quotaBytes, rateBps, expiresAt } = edit;
+    const { name, enabled, path, granted, tags, quotaBytes, rateBps, expiresAt } = edit;
     const patch: DevicePatch = {
       ...(name === undefined ? {} : { name: named(name) }),
       ...(enabled === undefined ? {} : { enabled }),
       ...(path === undefined ? {} : { path: this.#pathOf(path) }),
       ...(granted === undefined ? {} : { granted }),
+      ...(tags === undefined ? {} : { tags: taggedAs(tags) }),
       ...(quotaBytes === undefined ? {} : { quotaBytes }),
       ...(rateBps === undefined ? {} : { rateBps }),
       ...(expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : timeOf(expiresAt) }),
@@ -239,6 +240,15 @@ function named(name: string): string {
   throw new CulvertError('bad-usage', {
     text: 'That is no usable name.',
     remedy: 'Use 1 to 63 letters, digits, spaces, dots, dashes or underscores.',
+  });
+}
+
+function taggedAs(tags: readonly string[]): readonly string[] {
+  const each = [...new Set(tags)];
+  if (each.length <= maxTags && each.every(isTag)) return each;
+  throw new CulvertError('bad-usage', {
+    text: 'Those are no usable tags.',
+    remedy: `Use ${maxTags} at most, each of 1 to 32 small letters, digits, dots, dashes or underscores.`,
   });
 }
 

@@ -21,6 +21,7 @@ const outside: Partial<Record<ErrorCode, ProblemCode>> = {
   'unknown-device': 'not-found',
   'unknown-invite': 'not-found',
   'unknown-admin-key': 'not-found',
+  'unknown-feedback': 'not-found',
   'name-taken': 'name-taken',
   'key-taken': 'key-taken',
   'no-address-left': 'no-address-left',

@@ -9,12 +9,10 @@ import {
   createHash,
   createPrivateKey,
   createPublicKey,
-  generateKeyPairSync,
   type KeyObject,
   sign,
   X509Certificate,
 } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { parseAddress } from '../../shared/core/base/ip.ts';
 import type { Entropy } from '../../shared/core/base/ports.ts';
 import { minuteMs, type UnixMs } from '../../shared/core/base/time.ts';
@@ -32,6 +30,7 @@ import {
   utf8String,
   yes,
 } from './der.ts';
+import { parseKey, readOptional, readOrCreateKey, writePrivate } from './key-files.ts';
 
 export interface EdgeCertificate {
   /** PEM. */
@@ -68,19 +67,13 @@ const maxNames = 32;
 
 /** What was made before, or a new one in its place where it ends soon or lacks a name. The key stays. */
 export function readOrCreateCertificate(wish: CertificateWish): EdgeCertificate {
-  const keyText = readPrivate(wish.keyFile);
-  const key =
-    keyText === undefined
-      ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-      : parseKey(keyText, wish.keyFile);
-  const keyPem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
-  if (keyText === undefined) writePrivate(wish.keyFile, keyPem);
+  const { key, pem: keyPem } = readOrCreateKey(wish.keyFile);
   const found = readOptional(wish.certificateFile);
   if (found !== undefined) {
     const known = describe(keyPem, found, wish);
     if (known.expiresAt - renewBeforeMs > wish.now && hasNames(found, wish.names)) return known;
   }
-  const made = createCertificate(key, wish);
+  const made = selfSigned(key, wish);
   writePrivate(wish.certificateFile, made);
   return describe(keyPem, made, wish);
 }
@@ -108,7 +101,8 @@ export function pinOf(publicKey: KeyObject): Uint8Array {
   );
 }
 
-function describe(key: string, certificate: string, files: CertificateFiles): EdgeCertificate {
+/** Throws 'bad-certificate' where key and certificate do not fit each other; `files` are for its words. */
+export function describe(key: string, certificate: string, files: CertificateFiles): EdgeCertificate {
   let parsed: X509Certificate;
   try {
     parsed = new X509Certificate(certificate);
@@ -133,7 +127,12 @@ function describe(key: string, certificate: string, files: CertificateFiles): Ed
   };
 }
 
-function createCertificate(key: KeyObject, wish: CertificateWish): string {
+/** PEM. `extension`: one more than a server needs, in DER. */
+export function selfSigned(
+  key: KeyObject,
+  wish: Pick<CertificateWish, 'names' | 'now' | 'entropy'>,
+  extension?: Buffer,
+): string {
   const serial = new Uint8Array(serialBytes);
   wish.entropy.fill(serial);
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
@@ -147,7 +146,7 @@ function createCertificate(key: KeyObject, wish: CertificateWish): string {
     sequence(time(wish.now - backdateMs), time(wish.now + lifeMs)),
     name,
     createPublicKey(key).export({ type: 'spki', format: 'der' }),
-    element(0xa3, sequence(...extensions(wish.names))),
+    element(0xa3, sequence(...extensions(wish.names), ...(extension === undefined ? [] : [extension]))),
   );
   const signature = sign('sha256', body, { key, dsaEncoding: 'der' });
   return pem(sequence(body, algorithm, bitString(signature)));
@@ -161,16 +160,21 @@ function extensions(names: readonly string[]): readonly Buffer[] {
     sequence(objectId('2.5.29.15'), critical, octetString(element(0x03, Uint8Array.of(7, 0x80)))),
     sequence(objectId('2.5.29.37'), octetString(sequence(objectId('1.3.6.1.5.5.7.3.1')))),
   ];
+  if (names.length > 0) found.push(alternativeNames(names));
+  return found;
+}
+
+/** The extension subjectAltName (RFC 5280 §4.2.1.6), in DER. */
+export function alternativeNames(names: readonly string[]): Buffer {
   const alternatives = names.slice(0, maxNames).map((name) => {
     const address = parseAddress(name);
     return address === undefined ? element(0x82, Buffer.from(name, 'latin1')) : element(0x87, address);
   });
-  if (alternatives.length > 0)
-    found.push(sequence(objectId('2.5.29.17'), octetString(sequence(...alternatives))));
-  return found;
+  return sequence(objectId('2.5.29.17'), octetString(sequence(...alternatives)));
 }
 
-function hasNames(certificate: string, names: readonly string[]): boolean {
+/** True where a PEM certificate is for all of these names and addresses. */
+export function hasNames(certificate: string, names: readonly string[]): boolean {
   const parsed = new X509Certificate(certificate);
   return names
     .slice(0, maxNames)
@@ -184,54 +188,4 @@ function hasNames(certificate: string, names: readonly string[]): boolean {
 function pem(der: Buffer): string {
   const lines = der.toString('base64').replaceAll(/.{1,64}/g, '$&\n');
   return `-----BEGIN CERTIFICATE-----\n${lines}-----END CERTIFICATE-----\n`;
-}
-
-function parseKey(text: string, path: string): KeyObject {
-  try {
-    return createPrivateKey(text);
-  } catch (cause) {
-    throw new CulvertError('bad-certificate', { text: `${path} holds no private key in PEM.`, cause });
-  }
-}
-
-/** Like readOptional, and nobody else may be able to read it. */
-function readPrivate(path: string): string | undefined {
-  const text = readOptional(path);
-  if (text === undefined) return undefined;
-  const file = openSync(path, 'r');
-  try {
-    if ((fstatSync(file).mode & 0o077) === 0) return text;
-  } finally {
-    closeSync(file);
-  }
-  throw new CulvertError('bad-certificate', {
-    text: `The key file ${path} can be read by other users.`,
-    remedy: `Close it, and think about a new key: chmod 600 ${path}`,
-  });
-}
-
-function readOptional(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new CulvertError('bad-certificate', { text: `${path} cannot be read.`, cause });
-  }
-}
-
-/** Whole or not at all, for its owner alone. */
-function writePrivate(path: string, text: string): void {
-  const fresh = `${path}.new`;
-  try {
-    const file = openSync(fresh, 'w', 0o600);
-    try {
-      writeSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(fresh, path);
-  } catch (cause) {
-    throw new CulvertError('bad-certificate', { text: `${path} cannot be written.`, cause });
-  }
 }

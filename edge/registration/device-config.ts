@@ -7,7 +7,11 @@ import { createHash } from 'node:crypto';
 import { encodeBase64 } from '../../shared/core/base/bytes.ts';
 import { formatAddress, formatPrefix } from '../../shared/core/base/ip.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
-import type { DeviceConfig, DirectoryEdge } from '../../shared/core/registration/api.ts';
+import {
+  type DeviceConfig,
+  type DirectoryEdge,
+  protocolVersion,
+} from '../../shared/core/registration/api.ts';
 import { formatPin } from '../../shared/core/registration/invite.ts';
 import { printWgConfig } from '../../shared/core/uapi/wg-config-print.ts';
 import { gatewayOf } from '../network.ts';
@@ -20,13 +24,17 @@ const revisionLength = 16;
 
 export function deviceConfig(facts: EdgeFacts, edgeKey: Uint8Array, device: DeviceRecord): DeviceConfig {
   const config = {
+    protocol: protocolVersion,
     addresses: device.addresses.map(withLength),
     gateway: facts.pools.map((pool) => formatAddress(gatewayOf(pool.prefix))),
     dns: facts.dns,
     routes: facts.routes.map(formatPrefix),
     mtu: facts.mtu,
     keepalive: keepaliveSeconds,
-    hostRules: facts.hostRules,
+    hostRules: facts.hostRules
+      .filter((rule) => rule.device === undefined || rule.device === device.name)
+      .filter((rule) => rule.tag === undefined || device.tags.includes(rule.tag))
+      .map(({ host, use }) => ({ host, use })),
     edge: directoryEdge(facts, edgeKey, device.publicKey),
   };
   const hash = createHash('sha256').update(JSON.stringify(config)).digest('base64url');

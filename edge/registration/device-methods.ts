@@ -1,6 +1,6 @@
 /** What a device may ask of its edge: the calls of core/registration/api.ts, without HTTP. */
 
-import { decodeBase64Key } from '../../shared/core/base/bytes.ts';
+import { decodeBase64Key, encodeBase64 } from '../../shared/core/base/bytes.ts';
 import type { Entropy } from '../../shared/core/base/ports.ts';
 import { minuteMs, type UnixMs } from '../../shared/core/base/time.ts';
 import type { CryptoSuite } from '../../shared/core/crypto/suite.ts';
@@ -11,19 +11,24 @@ import type {
   Directory,
   Enrolled,
   EnrolRequest,
+  FamiliesChoice,
   KeyRequest,
   KeyResult,
-  Paths,
 } from '../../shared/core/registration/api.ts';
 import { decodeBase64Url } from '../../shared/core/registration/base64url.ts';
+import type { DeviceDiagnosis } from '../../shared/core/registration/diagnosis-api.ts';
+import type { OutsideReport } from '../../shared/core/registration/outside-api.ts';
+import type { Paths, ToldNames, WhyRequest, WhyView } from '../../shared/core/registration/paths-api.ts';
 import {
   checkPossession,
   isCanonicalKey,
   type ProofPurpose,
   proofSize,
 } from '../../shared/core/registration/possession.ts';
+import type { SessionAnswer, SessionRequest } from '../../shared/core/registration/session-api.ts';
 import { autoPath } from '../../shared/core/registration/shapes.ts';
 import { makeToken } from '../../shared/core/registration/tokens.ts';
+import type { Sight } from '../doctor/sightings.ts';
 import {
   type Act,
   type ChangeOutcome,
@@ -35,7 +40,9 @@ import {
 import { ApiProblem } from './api-problem.ts';
 import { Challenges } from './challenges.ts';
 import { deviceConfig, directoryEdge } from './device-config.ts';
+import { type AskPaths, pathsFor, tellNamesFor, whyFor } from './device-paths.ts';
 import type { EdgeFacts } from './edge-facts.ts';
+import { type AddSession, openSessionFor } from './quantum.ts';
 import { hashToken, newId } from './secrets.ts';
 import { deviceView, timeText } from './views.ts';
 
@@ -48,6 +55,14 @@ export interface DeviceMethodsParts {
   readonly unixNow: () => UnixMs;
   /** Called after every write; when it resolves, the tunnel has followed. */
   readonly onWrite: () => Promise<void>;
+  /** Gives the device a key for one session; absent: there are none. */
+  readonly onSession?: AddSession | undefined;
+  /** What the tunnel saw of a device, by its keys; absent: nobody looks. */
+  readonly sight?: ((publicKeys: readonly Uint8Array[]) => Promise<Sight>) | undefined;
+  /** A device tells what it reaches from outside; absent: nobody asked. */
+  readonly onOutside?: ((device: string, report: OutsideReport) => void) | undefined;
+  /** Absent: nobody measures the paths. */
+  readonly askPaths?: AskPaths | undefined;
 }
 
 /** How long a replaced key still works, unless the new one is heard before. */
@@ -76,7 +91,7 @@ export class DeviceMethods {
     const outcome = await store.enrol(
       {
         id,
-        name: request.name ?? unnamed,
+        name: this.#isGuarded(request.name) ? unnamed : (request.name ?? unnamed),
         publicKey,
         platform: request.platform,
         pools: facts().pools,
@@ -100,7 +115,27 @@ export class DeviceMethods {
     return deviceView(device);
   }
 
+  /** `source`: where the question came from, undefined where it came through the tunnel. */
+  async diagnosis(device: DeviceRecord, source: string | undefined): Promise<DeviceDiagnosis> {
+    const { facts, identity, sight, unixNow } = this.#parts;
+    const keys = [device.publicKey, ...(device.formerKey === undefined ? [] : [device.formerKey.publicKey])];
+    const seen = (await sight?.(keys)) ?? { spent: false, refused: {}, othersHeard: false };
+    return {
+      now: timeText(unixNow()),
+      ...(source === undefined ? {} : { source }),
+      publicKey: encodeBase64(device.publicKey),
+      edgeKey: encodeBase64(identity.publicKey),
+      udpPorts: directoryEdge(facts(), identity.publicKey, device.publicKey).udpPorts,
+      ...seen,
+    };
+  }
+
+  tellOutside(device: DeviceRecord, report: OutsideReport): void {
+    this.#parts.onOutside?.(device.id, report);
+  }
+
   async rename(device: DeviceRecord, name: string): Promise<DeviceView> {
+    if (name !== device.name && this.#isGuarded(name)) throw new ApiProblem('name-taken');
     return deviceView(await this.#change(device, { name }));
   }
 
@@ -119,17 +154,31 @@ export class DeviceMethods {
     return { device: deviceView(changed), formerKeyUntil: timeText(changed.formerKey?.until ?? act.at) };
   }
 
-  paths(device: DeviceRecord): Paths {
-    const { granted } = device;
-    const paths = this.#parts.facts().paths.filter((path) => granted?.includes(path.id) !== false);
-    return { paths, chosen: device.path ?? autoPath };
+  openSession(device: DeviceRecord, request: SessionRequest): Promise<SessionAnswer> {
+    return openSessionFor(device, request, this.#parts);
+  }
+
+  paths(device: DeviceRecord): Promise<Paths> {
+    return pathsFor(device, this.#parts.facts().paths, this.#parts.askPaths);
+  }
+
+  why(device: DeviceRecord, request: WhyRequest): Promise<WhyView> {
+    return whyFor(device.name, request, this.#parts.askPaths);
+  }
+
+  tellNames(device: DeviceRecord, { names }: ToldNames): Promise<void> {
+    return tellNamesFor(device.name, names, this.#parts.askPaths);
   }
 
   async choosePath(device: DeviceRecord, path: string): Promise<Paths> {
-    if (path !== autoPath && !this.paths(device).paths.some((one) => one.id === path)) {
+    if (path !== autoPath && !(await this.paths(device)).paths.some((one) => one.id === path)) {
       throw new ApiProblem('path-not-granted');
     }
     return this.paths(await this.#change(device, { path: path === autoPath ? null : path }));
+  }
+
+  async chooseFamilies(device: DeviceRecord, choice: FamiliesChoice['families']): Promise<DeviceView> {
+    return deviceView(await this.#change(device, { families: choice === 'edge' ? null : choice }));
   }
 
   config(device: DeviceRecord): DeviceConfig {
@@ -139,6 +188,11 @@ export class DeviceMethods {
   directory(device: DeviceRecord): Directory {
     const { facts, identity } = this.#parts;
     return { edges: [directoryEdge(facts(), identity.publicKey, device.publicKey)] };
+  }
+
+  /** Names that open something are the operator's to give: by an invitation, or by renaming. */
+  #isGuarded(name: string | undefined): boolean {
+    return name !== undefined && this.#parts.facts().guardedNames?.has(name.toLowerCase()) === true;
   }
 
   async #change(device: DeviceRecord, patch: DevicePatch): Promise<DeviceRecord> {

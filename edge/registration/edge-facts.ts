@@ -1,7 +1,8 @@
 /** What the registration API is told about the edge it belongs to. Asked at every call: a reload may change it. */
 
 import type { Prefix } from '../../shared/core/base/ip.ts';
-import type { HostRule, PathView } from '../../shared/core/registration/api.ts';
+import type { HostRule } from '../../shared/core/registration/api.ts';
+import type { PathView } from '../../shared/core/registration/paths-api.ts';
 import type { AddressPool } from '../peers/addresses.ts';
 
 export interface EdgeFacts {
@@ -20,8 +21,11 @@ export interface EdgeFacts {
   /** What belongs into the tunnel. */
   readonly routes: readonly Prefix[];
   readonly mtu: number;
-  readonly hostRules: readonly HostRule[];
+  /** Rules for hosts; those with a device or a tag are for them alone. */
+  readonly hostRules: readonly (HostRule & { readonly device?: string; readonly tag?: string })[];
   readonly paths: readonly PathView[];
+  /** In small letters: names that mean something in edge.yaml, which no device gives itself. */
+  readonly guardedNames?: ReadonlySet<string>;
   /** UDP port that serves a device with this key, where each worker has its own; default: all of them. */
   readonly udpPortOf?: (publicKey: Uint8Array) => number;
 }

@@ -7,6 +7,7 @@ import type { Caller } from './access.ts';
 import type { Administration, PageRequest } from './administration.ts';
 import { ApiProblem } from './api-problem.ts';
 import type { DeviceMethods } from './device-methods.ts';
+import type { FeedbackDesk } from './feedback-desk.ts';
 
 export interface Call<Body> {
   readonly caller: Caller;
@@ -14,6 +15,8 @@ export interface Call<Body> {
   /** The `:id` of the path. */
   readonly id: string;
   readonly page: PageRequest;
+  /** 'address:port' that it came from; undefined where it came through the tunnel. */
+  readonly source: string | undefined;
 }
 
 type Answer<Result> = Result | Promise<Result>;
@@ -24,21 +27,38 @@ export type ApiHandlers = {
   readonly [Name in AdminRouteName]: (call: Call<AdminBody<Name>>) => Answer<AdminResult<Name>>;
 };
 
-export function bindHandlers(devices: DeviceMethods, administration: Administration): ApiHandlers {
+export function bindHandlers(
+  devices: DeviceMethods,
+  administration: Administration,
+  feedback: FeedbackDesk,
+): ApiHandlers {
   return {
     challenge: () => devices.challenge(),
     enrol: ({ body }) => devices.enrol(body),
     me: (call) => devices.me(deviceOf(call)),
+    diagnosis: (call) => devices.diagnosis(deviceOf(call), call.source),
     rename: (call) => devices.rename(deviceOf(call), call.body.name),
     leave: async (call) => {
       await devices.leave(deviceOf(call));
       return undefined;
     },
     rotateKey: (call) => devices.rotateKey(deviceOf(call), call.body),
+    openSession: (call) => devices.openSession(deviceOf(call), call.body),
     paths: (call) => devices.paths(deviceOf(call)),
     choosePath: (call) => devices.choosePath(deviceOf(call), call.body.path),
+    chooseFamilies: (call) => devices.chooseFamilies(deviceOf(call), call.body.families),
+    why: (call) => devices.why(deviceOf(call), call.body),
+    tellNames: async (call) => {
+      await devices.tellNames(deviceOf(call), call.body);
+      return undefined;
+    },
+    tellOutside: (call) => {
+      devices.tellOutside(deviceOf(call), call.body);
+      return undefined;
+    },
     config: (call) => devices.config(deviceOf(call)),
     directory: (call) => devices.directory(deviceOf(call)),
+    sendFeedback: (call) => feedback.add(deviceOf(call), call.body),
 
     listDevices: ({ page }) => administration.devices(page),
     addDevice: (call) => administration.addStock(call.body, actorOf(call)),
@@ -61,6 +81,12 @@ export function bindHandlers(devices: DeviceMethods, administration: Administrat
       return undefined;
     },
     audit: ({ page }) => administration.audit(page),
+    listFeedback: () => feedback.list(),
+    showFeedback: ({ id }) => feedback.show(id),
+    removeFeedback: async (call) => {
+      await feedback.remove(call.id, actorOf(call));
+      return undefined;
+    },
   };
 }
 

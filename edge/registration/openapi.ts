@@ -10,6 +10,7 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 export type AnyRoute = Pick<ApiRoute<unknown, unknown>, 'method' | 'path' | 'text' | 'access' | 'status'> & {
   readonly body: TSchema | undefined;
   readonly result: TSchema | undefined;
+  readonly maxBodyBytes?: number;
 };
 
 /** Every call with its name. */

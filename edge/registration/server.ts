@@ -4,7 +4,7 @@
  * gateway inside the tunnel hands its connections to the same `handler`.
  */
 
-import { createServer, type RequestListener } from 'node:http';
+import type { RequestListener } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type TSchema, Type } from '@sinclair/typebox';
 import Fastify, {
@@ -16,11 +16,15 @@ import Fastify, {
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { MonoMs } from '../../shared/core/base/time.ts';
 import type { DeviceConfig } from '../../shared/core/registration/api.ts';
+import { configEventsPath } from '../../shared/core/registration/config-events.ts';
 import { type ProblemCode, problemOf, problemType } from '../../shared/core/registration/problem.ts';
+import { createServer } from '../../shared/node/http.ts';
 import { type Caller, findCaller } from './access.ts';
 import { Administration } from './administration.ts';
 import { ApiProblem, problemBehind } from './api-problem.ts';
+import type { ConfigEvents } from './config-events.ts';
 import { DeviceMethods, type DeviceMethodsParts } from './device-methods.ts';
+import { FeedbackDesk } from './feedback-desk.ts';
 import { bindHandlers, type Call } from './handlers.ts';
 import { type AnyRoute, allRoutes, describeApi, openApiPath, pagedRoutes } from './openapi.ts';
 import { type RateLimit, RateLimits, sourceOf } from './rate-limits.ts';
@@ -31,6 +35,10 @@ export interface RegistrationParts extends DeviceMethodsParts {
   /** For /openapi.json. */
   readonly version: string;
   readonly limits?: Partial<RegistrationLimits>;
+  /** Told of every answer; `route` as the table has it, undefined where there is none. */
+  readonly onAnswer?: (method: string, route: string | undefined, status: number) => void;
+  /** Pushes changes to devices; absent: they ask. */
+  readonly events?: ConfigEvents;
   /** The device whose tunnel a connection came through, by its id; default: none did. */
   readonly tunnelDevice?: (connection: Duplex) => string | undefined;
 }
@@ -76,7 +84,8 @@ const idShape: TSchema = Type.Object({ id: Type.String({ minLength: 1, maxLength
 
 export async function createRegistrationApi(parts: RegistrationParts): Promise<RegistrationApi> {
   const administration = new Administration({ ...parts, publicKey: parts.identity.publicKey });
-  const handlers = bindHandlers(new DeviceMethods(parts), administration);
+  const devices = new DeviceMethods(parts);
+  const handlers = bindHandlers(devices, administration, new FeedbackDesk(parts));
   let handler: RequestListener | undefined;
   const app = Fastify({
     logger: false,
@@ -94,6 +103,11 @@ export async function createRegistrationApi(parts: RegistrationParts): Promise<R
   for (const [name, route] of Object.entries(allRoutes)) {
     bindRoute(app, guard, { name, route, handle: handlers[name as keyof typeof handlers] as Handle });
   }
+  app.addHook('onResponse', (request, reply, done) => {
+    parts.onAnswer?.(request.method, request.routeOptions.url, reply.statusCode);
+    done();
+  });
+  bindEvents(app, guard, parts.events, devices);
   const description = JSON.stringify(describeApi(parts.version));
   app.get(
     openApiPath,
@@ -124,6 +138,7 @@ function bindRoute(app: FastifyInstance, guard: Guard, { name, route, handle }: 
   app.route({
     method: route.method,
     url: route.path,
+    bodyLimit: route.maxBodyBytes ?? maxBodyBytes,
     schema: {
       ...(route.body === undefined ? {} : { body: route.body }),
       ...(route.path.includes(':id') ? { params: idShape } : {}),
@@ -136,10 +151,30 @@ function bindRoute(app: FastifyInstance, guard: Guard, { name, route, handle }: 
     handler: async (request, reply) => {
       const caller = callers.get(request) ?? { kind: 'open' };
       const { id = '' } = (request.params ?? {}) as { id?: string };
-      const result = await handle({ caller, body: request.body, id, page: pageOf(request) });
+      const call = { caller, body: request.body, id, page: pageOf(request), source: guard.placeOf(request) };
+      const result = await handle(call);
       reply.header('cache-control', 'no-store').code(route.status);
       return name === 'config' ? withETag(result as DeviceConfig, request, reply) : result;
     },
+  });
+}
+
+/** An answer without an end: outside the table. */
+function bindEvents(
+  app: FastifyInstance,
+  guard: Guard,
+  events: ConfigEvents | undefined,
+  devices: DeviceMethods,
+): void {
+  if (events === undefined) return;
+  app.get(configEventsPath, async (request, reply) => {
+    const caller = await guard.admit(request, { access: 'device' });
+    if (caller.kind !== 'device') throw new ApiProblem('unauthorized');
+    const { revision } = devices.config(caller.device);
+    reply.hijack();
+    if (!events.serve(caller.device.id, revision, reply.raw)) {
+      reply.raw.writeHead(503, { 'content-length': 0, connection: 'close' }).end();
+    }
   });
 }
 
@@ -183,7 +218,7 @@ class Guard {
     return isFree ? Promise.resolve() : Promise.reject(new ApiProblem('too-many-requests'));
   }
 
-  async admit(request: FastifyRequest, route: AnyRoute): Promise<Caller> {
+  async admit(request: FastifyRequest, route: Pick<AnyRoute, 'access'>): Promise<Caller> {
     await this.checkSource(request);
     const now = this.#parts.monoNow();
     // Guessing has to stop also where the next guess would be right; who shows a valid secret is let in.
@@ -211,6 +246,15 @@ class Guard {
     return this.#sources.waitSeconds();
   }
 
+  /** Undefined where it came through the tunnel. */
+  placeOf(request: FastifyRequest): string | undefined {
+    const { remoteAddress, remotePort } = request.raw.socket;
+    if (remoteAddress === undefined || remotePort === undefined) return undefined;
+    if (this.#tunnelDevice(request) !== undefined) return undefined;
+    const address = remoteAddress.replace(/^::ffff:/i, '');
+    return `${address.includes(':') ? `[${address}]` : address}:${remotePort}`;
+  }
+
   #tunnelDevice(request: FastifyRequest): string | undefined {
     return this.#parts.tunnelDevice?.(request.raw.socket);
   }
@@ -228,7 +272,7 @@ function answerNotFound(request: FastifyRequest, reply: FastifyReply): FastifyRe
 }
 
 function methodsAt(path: string): readonly string[] {
-  if (path === openApiPath) return ['GET'];
+  if (path === openApiPath || path === configEventsPath) return ['GET'];
   return Object.values(allRoutes)
     .filter((route) => new RegExp(`^${route.path.replace(':id', '[^/]+')}$`).test(path))
     .map((route) => route.method);

@@ -23,6 +23,7 @@ export function deviceView(device: DeviceRecord): DeviceView {
     createdAt: timeText(device.createdAt),
     ...(device.expiresAt === undefined ? {} : { expiresAt: timeText(device.expiresAt) }),
     path: device.path ?? autoPath,
+    ...(device.families === undefined ? {} : { families: device.families }),
   };
 }
 
@@ -32,6 +33,7 @@ export function deviceDetail(device: DeviceRecord): DeviceDetail {
     ...deviceView(device),
     kind: device.kind,
     ...(device.granted === undefined ? {} : { granted: device.granted }),
+    ...(device.tags.length === 0 ? {} : { tags: device.tags }),
     quotaBytes: device.quotaBytes,
     rateBps: device.rateBps,
     rxBytes,

@@ -217,6 +217,7 @@ async function makeHop(udp: 'linux' | 'dgram'): Promise<PathBench> {
     dialer: {
       dialTcp: ({ destination, signal }) => direct.dialTcp({ end: toLoopback(destination) }, signal),
       openUdp: ({ destination }) => direct.openUdp({ end: toLoopback(destination) }),
+      openEcho: ({ destination }) => direct.openEcho({ end: toLoopback(destination) }),
     },
   });
   await server.configure({

@@ -155,6 +155,28 @@ export function egressPathContract(name: string, makeBench: () => Promise<PathBe
       flow.close();
     });
 
+    test('carries echo requests and their replies, or says that it does not', async () => {
+      const { address } = await bench.closedEnd();
+      if (!bench.path.carries('icmp', address.length)) return;
+      const target = { end: { address, port: 0 } };
+      const flow = await bench.path.openEcho?.(target);
+      expect(flow).toBeDefined();
+      if (flow === undefined) return;
+      flows.push(flow);
+      const heard = new Promise<number[]>((resolve) => flow.onMessage((bytes) => resolve([...bytes])));
+      flow.onClose(() => undefined);
+      // The type is of the path; identifier and checksum need not be right.
+      const message = Uint8Array.of(8, 0, 1, 2, 3, 4, 0, 42, 104, 105);
+      flow.send(message);
+      message.fill(0);
+
+      const reply = await heard;
+      expect(reply[0]).toBe(0);
+      expect(reply.slice(6)).toEqual([0, 42, 104, 105]);
+      flow.close();
+      flow.close();
+    });
+
     test('has no trouble where it works', () => {
       expect(bench.path.trouble()).toBeUndefined();
     });

@@ -1,7 +1,7 @@
 /** Devices and invitations for tests of stores; imports no test runner, so that programs can use it. */
 
 import type { AddressPool } from '../../edge/peers/addresses.ts';
-import type { Act, Enrolment, NewDevice } from '../../edge/peers/store.ts';
+import type { Act, Enrolment, NewDevice, PeerStore } from '../../edge/peers/store.ts';
 import { parsePrefix } from '../../shared/core/base/ip.ts';
 import { type UnixMs, unixMs } from '../../shared/core/base/time.ts';
 import { seededEntropy } from '../support/seeded.ts';
@@ -45,4 +45,36 @@ export function enrolment(number: number, token: number, changes: Partial<Enrolm
     bearerHash: keyOf(800_000 + number),
     ...changes,
   };
+}
+
+export interface StoreWorld {
+  readonly store: PeerStore;
+  /** A second connection to the same store, as another program has it. */
+  readonly second: () => PeerStore;
+  readonly close: () => void;
+}
+
+/** A test with a store of its own, which is closed after it. */
+export function withStoreOf(
+  open: () => StoreWorld,
+): (body: (world: StoreWorld) => Promise<void>) => () => Promise<void> {
+  return (body) => async () => {
+    const world = open();
+    try {
+      await body(world);
+    } finally {
+      world.close();
+    }
+  };
+}
+
+/** An invitation with that token, from the start on. `ttl`: milliseconds. */
+export async function invited(store: PeerStore, token: number, uses = 1, ttl = 15 * 60_000): Promise<void> {
+  const invite = {
+    id: `invite${token}`,
+    tokenHash: keyOf(900_000 + token),
+    name: undefined,
+    path: undefined,
+  };
+  await store.addInvite({ ...invite, expiresAt: unixMs(start + ttl), uses }, act());
 }

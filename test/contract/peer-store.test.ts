@@ -10,7 +10,8 @@ import { migrate, migrations } from '../../edge/peers/store-migrations.ts';
 import { openSqliteStore, SqliteStore } from '../../edge/peers/store-sqlite.ts';
 import { SqliteConnection } from '../../edge/peers/store-sqlite-connection.ts';
 import { peerStoreContract } from './peer-store.ts';
-import { act, newDevice } from './peer-store-arrangement.ts';
+import { act, newDevice, type StoreWorld } from './peer-store-arrangement.ts';
+import { peerStoreRecordsContract } from './peer-store-records.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'culvert-store-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -20,11 +21,14 @@ function freshPath(): string {
   return join(folder, `store${files++}.db`);
 }
 
-peerStoreContract('SqliteStore', () => {
+function freshStore(): StoreWorld {
   const path = freshPath();
   const store = openSqliteStore(path);
   return { store, second: () => openSqliteStore(path), close: () => store.close() };
-});
+}
+
+peerStoreContract('SqliteStore', freshStore);
+peerStoreRecordsContract('SqliteStore', freshStore);
 
 describe('the file of the SQLite store', () => {
   test('and the files beside it are for their owner alone', async () => {

@@ -142,6 +142,31 @@ describeWith(needs, 'the DNS of the edge', () => {
     expect((await ask(canary)).rcode).toBe(rcode.noError);
   });
 
+  test('answers at once what it has answered before, to each device from its own filter, as often as it may ask', async () => {
+    await answerer.close();
+    const familyOf = (device: string) => (device === 'child' ? ('full' as const) : undefined);
+    const rate = { perSecond: 0, burst: 4 };
+    answerer = create([`tls://127.0.0.1:${dot.port}`], { familyOf, rate });
+    const query = testQuery('www.example', typeA);
+    const atOnce = (device: string): number | undefined => {
+      const answer = { bytes: new Uint8Array(1232), at: 0, length: 1232 };
+      const question = { bytes: query.bytes, at: 0, length: query.bytes.length };
+      const now = processClock().now();
+      return answerer.answerAtOnce(question, answer, { device, now }) ? answer.length : undefined;
+    };
+
+    const before = atOnce('laptop');
+    await ask(query);
+    const known = await ask(query);
+    const answered = [atOnce('laptop'), atOnce('laptop')];
+    const tooOften = atOnce('laptop');
+    const child = atOnce('child');
+
+    expect([before, child]).toEqual([undefined, undefined]);
+    expect(answered).toEqual([known.bytes.length, known.bytes.length]);
+    expect(tooOften).toBe(0);
+  });
+
   test('never falls back to anything when the certificate is wrong', async () => {
     await answerer.close();
     answerer = create([`tls://127.0.0.1:${dot.port}#other.example`]);

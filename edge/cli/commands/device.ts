@@ -12,12 +12,14 @@ import { parseBytes, table, whenText } from '../amounts.ts';
 import { addSharedFlags, print, type SharedFlags, withEdge } from '../place.ts';
 import { qrText } from '../qr.ts';
 import { bytesText } from '../render.ts';
+import { addDeviceTag } from './device-tag.ts';
 
 interface AddFlags extends SharedFlags {
   readonly publicKey?: string;
   readonly generate?: boolean;
   readonly qr?: boolean;
   readonly path?: string;
+  readonly tag?: readonly string[];
 }
 
 export function addDevice(program: Command): void {
@@ -43,6 +45,7 @@ export function addDevice(program: Command): void {
       print(flags, shown(gone), () => `${gone.name} is removed.\n`);
     });
   addEdits(device);
+  addDeviceTag(device);
   addAdd(device);
 }
 
@@ -60,6 +63,13 @@ function addEdits(device: Command): void {
   edit(device, ['quota', '<bytes>', 'how much it may move: 500MB, 10GB, none'], ([text = '']) => ({
     quotaBytes: parseBytes(text),
   }));
+  edit(
+    device,
+    ['rate', '<bytes>', 'how fast it may be, a second and each way: 500kB, 5MB, none'],
+    ([text = '']) => ({
+      rateBps: parseBytes(text) * 8,
+    }),
+  );
   edit(device, ['allow', '<paths...>', 'paths it may choose itself; all: every path'], (paths) => ({
     granted: paths.length === 1 && paths[0] === 'all' ? null : paths,
   }));
@@ -97,6 +107,7 @@ function addAdd(device: Command): void {
     .option('--generate', 'make its keys here; they are printed once and kept nowhere')
     .option('--qr', 'the configuration as a QR code, for the apps')
     .option('--path <PATH>', 'pin it to this path')
+    .option('--tag <TAG...>', 'words that rules of edge.yaml may speak of')
     .action(async (name: string, flags: AddFlags) => {
       if ((flags.publicKey === undefined) === (flags.generate !== true)) {
         throw new CulvertError('bad-usage', {
@@ -113,9 +124,11 @@ async function addStock(name: string, flags: AddFlags, administration: Administr
   const publicKey = privateKey === undefined ? (flags.publicKey ?? '') : keyText(publicKeyOf(privateKey));
   const path = flags.path === undefined ? {} : { path: flags.path };
   const added = await administration.addStock({ name, publicKey, ...path }, operatorActor);
+  const tagged =
+    flags.tag === undefined ? added : await administration.edit(added.id, { tags: flags.tag }, operatorActor);
   const config = await administration.stockConfig(added.id, privateKey);
   if (privateKey !== undefined) wipe(privateKey);
-  print(flags, { ...shown(added), config }, () =>
+  print(flags, { ...shown(tagged), config }, () =>
     flags.qr === true ? `${qrText(config)}\n${config}` : config,
   );
 }
@@ -151,7 +164,7 @@ function listText(devices: readonly DeviceDetail[]): string {
 }
 
 function showText(device: DeviceDetail): string {
-  const { quotaBytes, granted, expiresAt } = device;
+  const { quotaBytes, granted, tags = [], expiresAt } = device;
   const rows: (readonly string[])[] = [
     ['id', device.id],
     ['kind', device.kind === 'stock' ? 'stock WireGuard client' : 'enrolled by invitation'],
@@ -164,6 +177,7 @@ function showText(device: DeviceDetail): string {
     ['quota', quotaBytes === 0 ? 'none of its own' : bytesText(quotaBytes)],
     ['path', device.path === autoPath ? 'auto: the edge chooses' : device.path],
     ['may choose', granted === undefined ? 'every path' : granted.join(', ')],
+    ['tags', tags.length === 0 ? 'none' : tags.join(', ')],
     ['until', expiresAt === undefined ? 'for good' : whenText(expiresAt)],
   ];
   return `${device.name}\n${table(rows.map(([name = '', value = '']) => [`  ${name}`, value]))}`;

@@ -181,15 +181,14 @@ describe('mistakes are told:', () => {
     expect(read(text).problems).toEqual(problems);
   });
 
-  test('what the kernel backend does not do, with the reason', () => {
+  test('what packets cannot take, with the reason', () => {
     const { problems } = read(
       'paths: [{ id: a, type: http, server: "1.2.3.4:5" }]\nrules: [{ use: auto }]',
       'kernel',
     );
 
     expect(problems).toEqual([
-      '1: paths[0].type: http needs egress.backend: userspace; the kernel backend has only direct yet',
-      '2: rules need egress.backend: userspace; the kernel backend has one path yet',
+      '1: paths[0].type: a proxy carries connections, and the kernel forwards packets; http needs egress.backend: userspace',
     ]);
   });
 });

@@ -32,6 +32,7 @@ peers:
   - name: phone
     publicKey: ${key(2)}
     allowedIps: [10.83.0.3]
+    tags: [kids, kids, work]
 `;
 
 const psk = new Uint8Array(32).fill(9);
@@ -99,10 +100,7 @@ describe('a configuration without mistakes', () => {
       ['phone', ['10.83.0.3/32']],
     ]);
     expect(read.peers[0]?.presharedKey).toEqual(psk);
-    expect(read.allow.map((one) => [formatPrefix(one.cidr), one.device])).toEqual([
-      ['192.168.1.0/24', 'laptop'],
-      ['10.83.0.3/32', undefined],
-    ]);
+    expect(read.peers.map((peer) => peer.tags)).toEqual([[], ['kids', 'work']]);
   });
 
   test('warns of ports that are not served yet', () => {
@@ -204,12 +202,8 @@ describe('mistakes', () => {
     ],
     [
       'what the userspace backend cannot do',
-      `${minimal}egress: { backend: userspace, allow: [{ cidr: 10.83.0.3 }] }\nworkers: 2\nlisten: { udp: [1, 2] }\n`,
-      [
-        '2: egress.allow[0].cidr: 10.83.0.3 is inside the tunnel; the userspace backend carries nothing between ' +
-          'devices, only egress.backend: kernel does',
-        '3: workers: the userspace backend has one; several need egress.backend: kernel',
-      ],
+      `${minimal}egress: { backend: userspace }\nworkers: 2\nlisten: { udp: [1, 2] }\n`,
+      ['3: workers: the userspace backend has one; several need egress.backend: kernel'],
     ],
     [
       'a backend that there is not',
@@ -232,18 +226,18 @@ describe('mistakes', () => {
       ['2: dns.families is "malwar" (did you mean "malware"?); it can be off, malware, full'],
     ],
     [
-      'a limit of nothing, and one of later',
+      'a limit of nothing, and a rate that lets nothing pass',
       `${minimal}limits: { connectionsPerDevice: 0, deviceRate: 5 }\n`,
       [
-        '2: limits.deviceRate: a limit of the rate is not available yet; only 0 is',
+        '2: limits.deviceRate is in bytes a second: 1000 at least, or 0 for no limit',
         '2: limits.connectionsPerDevice must be a whole number from 1 to 65536',
       ],
     ],
     [
-      'a path that the kernel backend does not have yet',
-      `${minimal}egress:\n  paths:\n    - { id: fra, type: wireguard, config: fra.conf }\n`,
+      'a path that the kernel backend does not have',
+      `${minimal}egress:\n  paths:\n    - { id: web, type: http, server: "10.1.2.4:3128" }\n`,
       [
-        '4: egress.paths[0].type: wireguard needs egress.backend: userspace; the kernel backend has only direct yet',
+        '4: egress.paths[0].type: a proxy carries connections, and the kernel forwards packets; http needs egress.backend: userspace',
       ],
     ],
     [
@@ -304,17 +298,17 @@ describe('mistakes', () => {
     ['a list that is none', `${minimal}peers: laptop\n`, ['2: peers must be a list']],
     ['a file that is no mapping', '- a\n- b\n', ['1: the file must have keys and values']],
     ['an empty file', '', ['1: the file must have keys and values']],
-    [
-      'an opening for a device whose name cannot be',
-      `${minimal}egress: { allow: [{ cidr: 10.1.0.0/16, device: "t/v" }] }\n`,
-      ['2: egress.allow[0].device must be 1 to 64 letters, digits, spaces, dots, dashes or underscores'],
-    ],
     ['the same key twice', `${minimal}name: a\nname: b\n`, ['3: Map keys must be unique']],
   ])('are told: %s', (_title, text, expected) => {
     expect(problemsOf(text)).toEqual(expected.map((line) => `  edge.yaml:${line}`));
   });
 
   test.each([
+    [
+      'a tag that is no word',
+      { tags: '[kids, Work of mine]' },
+      'tags[1] must be small letters, digits, dots, dashes or underscores',
+    ],
     ['a bad key', { publicKey: 'abc' }, 'publicKey must be a WireGuard key: 44 characters of base64'],
     [
       'an address outside the network',
@@ -349,9 +343,11 @@ describe('mistakes', () => {
       publicKey = key(1),
       allowedIps = '[10.83.0.2]',
       psk,
+      tags,
     } = fields as Record<string, string>;
     const lines = [`name: ${name}`, `publicKey: ${publicKey}`, `allowedIps: ${allowedIps}`];
     if (psk !== undefined) lines.push(`presharedKeyFile: ${psk}`);
+    if (tags !== undefined) lines.push(`tags: ${tags}`);
     const text = `${minimal}peers:\n  - ${lines.join('\n    ')}\n`;
 
     const problems = problemsOf(text);

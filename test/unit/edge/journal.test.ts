@@ -134,6 +134,28 @@ describe('undoing', () => {
     expect(journal.pending).toEqual([]);
   });
 
+  test('takes back the rules and the table of a path, for both families', async () => {
+    const journal = new HostJournal(path, here);
+    const commands: string[] = [];
+    const mark = '0x05000000/0x7f000000';
+    journal.record({ kind: 'nft-table', table: 'culvert_edge_paths' });
+    journal.record({ kind: 'path-route', mark, table: 1_083_005, priority: 8305 });
+
+    const again = new HostJournal(path, here);
+    const tools = { run: fakeRun(commands), settings: new FakeKernel({}), log: silentLog };
+    await undoJournal(again, tools);
+
+    const last = 'unreachable default table 1083005 metric 4294967295';
+    expect(commands).toEqual([
+      ...['-4', '-6'].flatMap((family) => [
+        `ip ${family} rule delete fwmark ${mark} lookup 1083005 priority 8305 `,
+        `ip ${family} route flush table 1083005 `,
+        `ip ${family} route delete ${last} `,
+      ]),
+      'nft -f - table inet culvert_edge_paths\ndelete table inet culvert_edge_paths\n',
+    ]);
+  });
+
   test('leaves a setting alone that somebody else has changed since', async () => {
     const journal = new HostJournal(path, here);
     journal.record({ kind: 'sysctl', path: forward, before: '0', after: '1' });
@@ -196,6 +218,7 @@ describe('applying the guard', () => {
     v4: { prefix: '10.83.0.0/16', gateway: '10.83.0.1' },
     v6: undefined,
     closePrivate: true,
+    connectionsPerSecond: 0,
     services: [],
     allow: [],
   };

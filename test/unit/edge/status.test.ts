@@ -13,6 +13,7 @@ import {
 } from '../../../edge/host/privileges.ts';
 import { guardPlan, linkPlans, needRestart, portOf, workerOf } from '../../../edge/plan.ts';
 import { noDrops } from '../../../shared/core/base/drop.ts';
+import { parsePrefix } from '../../../shared/core/base/ip.ts';
 import { unixMs } from '../../../shared/core/base/time.ts';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
 import type { PeerStatus } from '../../../shared/core/tunnel/config.ts';
@@ -55,6 +56,8 @@ const status = edgeStatus({
   publicKey: keyOf(9),
   version: '1.2.3',
   httpsPorts: [8443],
+  certificate: { kind: 'self-signed', expiresAt: null },
+  activity: { handshakes: 0, listeners: 0, requests: {} },
   pin: 'sha256/pin',
   enrolled: 1,
   deviceOf: () => undefined,
@@ -122,6 +125,8 @@ describe('the status of an edge', () => {
       },
       httpsPorts: [],
       pin: '',
+      certificate: { kind: 'self-signed' as const, expiresAt: null },
+      activity: { handshakes: 0, listeners: 0, requests: {} },
       enrolled: 0,
       deviceOf: () => undefined,
       startedAt: unixMs(0),
@@ -130,13 +135,25 @@ describe('the status of an edge', () => {
     const flows = { connections: 3, udpFlows: 2, memoryBytes: 1_500_000, refused: { private: 7, own: 0 } };
     const rootless = edgeStatus({ ...sources, config: config('egress: { backend: userspace }\n'), flows });
 
-    expect([status.interface, status.egress]).toEqual([
+    const forwarding = edgeStatus({
+      ...sources,
+      config: config(),
+      flows: undefined,
+      guard: { own: 0, mail: 2 },
+    });
+
+    expect([forwarding.interface, forwarding.egress]).toEqual([
       'cvedge0',
-      { backend: 'kernel', why: 'this program may use it', flows: null },
+      { backend: 'kernel', why: 'this program may use it', flows: null, guard: { mail: 2 } },
     ]);
     expect([rootless.interface, rootless.egress]).toEqual([
       null,
-      { backend: 'userspace', why: 'edge.yaml asks for it', flows: { ...flows, refused: { private: 7 } } },
+      {
+        backend: 'userspace',
+        why: 'edge.yaml asks for it',
+        flows: { ...flows, refused: { private: 7 } },
+        guard: null,
+      },
     ]);
     expect(statusText(rootless)).toContain('flows         3 TCP, 2 UDP, 1.5 MB of buffers; 7 refused\n');
   });
@@ -190,6 +207,21 @@ describe('plans', () => {
     ]);
   });
 
+  test('open a device for another by their names, whoever has them now', () => {
+    const opened = config('egress: { allow: [{ device: laptop, to: phone }, { to: laptop }] }\n');
+    const phone = { name: 'phone', prefixes: [parsePrefix('10.83.4.4')!, parsePrefix('fd7c::4')!] };
+    const laptop = ['10.83.0.2/32', 'fd7c::2/128'];
+    const toLaptop = laptop.map((cidr) => ({ cidr, from: undefined }));
+
+    expect(guardPlan(opened).allow).toEqual(toLaptop);
+    expect(guardPlan(opened, [], [phone]).allow).toEqual([
+      { cidr: '10.83.4.4/32', from: laptop },
+      { cidr: 'fd7c::4/128', from: laptop },
+      ...toLaptop,
+    ]);
+    expect(guardPlan(opened, [], [{ ...phone, name: 'guest' }]).allow).toEqual(toLaptop);
+  });
+
   test('give every worker an interface, and the addresses to the first', () => {
     const three = config('workers: 3\nlisten: { udp: [51820, 443, 4500] }\n');
 
@@ -217,6 +249,8 @@ describe('plans', () => {
   test('name what a running edge cannot change', () => {
     expect(needRestart(config(), config('mtu: 1300\nlisten: { udp: [7] }\n'))).toEqual(['mtu', 'listen.udp']);
     expect(needRestart(config(), { ...config(), name: 'other', peers: [] })).toEqual([]);
+    const paths = 'egress: { paths: [{ id: direct, type: direct }, { id: none, type: block }] }\n';
+    expect(needRestart(config(), config(paths))).toEqual([]);
     const more =
       'egress: { backend: userspace }\ndns: { upstreams: [] }\nlimits: { connectionsPerDevice: 5 }\n';
     expect(needRestart(config(), config(more))).toEqual(['egress.backend', 'dns', 'limits']);

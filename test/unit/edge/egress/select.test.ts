@@ -254,6 +254,37 @@ describe('names', () => {
     expect(names.find('laptop', address, start)?.others.length).toBe(7);
     names.forget('laptop');
     expect(names.find('laptop', address, start)).toBeUndefined();
+    expect(names.size).toBe(0);
+  });
+
+  test('of a device that asks for very many push out its own, and then those of whoever was silent longest', () => {
+    const names = new HostNames(3000);
+    const flood = (device: string, count: number): void => {
+      for (let i = 0; i < count; i++) {
+        const one = Uint8Array.of(198, 18, i >> 8, i & 255);
+        names.note({ device, name: `n${i}.example`, address: one, ttlSeconds: 600 }, start);
+      }
+    };
+    names.note({ device: 'laptop', name: 'a.example', address, ttlSeconds: 600 }, start);
+
+    flood('hostile', 10_000);
+    expect(names.find('laptop', address, start)?.name).toBe('a.example');
+    expect(names.size).toBe(2049);
+    flood('tablet', 1500);
+
+    expect(names.find('laptop', address, start)).toBeUndefined();
+    expect(names.size).toBeLessThanOrEqual(3000 + 2048);
+  });
+
+  test('that a connection has said are for explaining, for a while', () => {
+    const names = new HostNames();
+    names.note({ device: 'laptop', name: 'a.example', address, ttlSeconds: 600 }, start);
+    names.noteSaid('laptop', address, { name: 'b.example', source: 'sni', others: [] }, start);
+
+    expect(names.explain('laptop', address, start)?.name).toBe('b.example');
+    expect(names.find('laptop', address, start)?.name).toBe('a.example');
+    expect(names.explain('laptop', address, after(6 * 60_000))?.name).toBe('a.example');
+    expect(names.explain('phone', address, start)).toBeUndefined();
   });
 });
 

@@ -29,7 +29,9 @@ function rules(fields: Partial<EgressRules> = {}): EgressRules {
     edgeName: 'home',
     network: [prefix('10.83.0.0/16')],
     closePrivate: true,
+    connectionsPerSecond: 0,
     allow: [{ cidr: prefix('127.0.0.0/8'), device: undefined }],
+    pairs: [],
     devices: [
       { name: 'laptop', key: 'L', prefixes: [prefix(`${laptop}/32`), prefix('10.83.9.0/24')] },
       { name: 'phone', key: 'P', prefixes: [prefix(`${phone}/32`)] },
@@ -47,11 +49,13 @@ function wayOut({ tcp = connectSystem, ...fields }: WayFields = {}): WayOut {
   const ways: Ways = {
     dialTcp: ({ destination }, signal) => tcp(destination, signal),
     openUdp: ({ destination }) => SystemUdp.connect(destination),
+    openEcho: () => Promise.reject(new Error('not asked here')),
   };
   const made = new WayOut({
     rules: rules(),
     isOwnAddress: () => false,
     connectionsPerDevice: 3,
+    now: () => monoMs(0),
     maxFlows: 100,
     ways,
     ...fields,
@@ -329,6 +333,7 @@ describe('with rules for paths', () => {
       rules: rules({ allow: [], rules: list }),
       isOwnAddress: () => false,
       connectionsPerDevice: 3,
+      now: () => monoMs(0),
       maxFlows: 100,
       ways: chooser,
     });

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import type { AskerDetails } from '../../../../edge/dns/answerer.ts';
 import { Gateway } from '../../../../edge/gateway/gateway.ts';
 import { gatewayPage, type PageRequest } from '../../../../edge/gateway/pages.ts';
-import { unixMs } from '../../../../shared/core/base/time.ts';
+import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
 import { silentLog } from '../../../../shared/node/log.ts';
 import { streamPair } from '../../../support/stream-pair.ts';
 
@@ -194,6 +194,43 @@ describe('names by datagram', () => {
 
     expect(await gateway.answerDatagram(query(7), 'a')).toEqual(query(7));
     expect(asked).toEqual([{ id: 7, overTcp: false, device: 'device of a', maxBytes: 1372 }]);
+  });
+
+  test('are answered at once for the device that asks, which is looked up once a second', () => {
+    const looked: string[] = [];
+    const seen: unknown[] = [];
+    let now = 0;
+    const gateway = new Gateway({
+      edgeName: () => 'home',
+      deviceOf: (address) => {
+        looked.push(address);
+        return `device of ${address}`;
+      },
+      answerer: {
+        answer: async () => undefined,
+        answerAtOnce: (_question, answer, { device }) => {
+          seen.push([device, answer.length]);
+          return device === 'device of a';
+        },
+        close: async () => undefined,
+      },
+      maxDatagram: 1372,
+      unixNow: () => unixMs(0),
+      now: () => monoMs(now),
+      log: silentLog,
+    });
+    const ask = (address: string): boolean => {
+      const span = { bytes: new Uint8Array(4096), at: 0, length: 4096 };
+      gateway.beginRound();
+      return gateway.answerAtOnce(span, span, { key: address, address });
+    };
+
+    expect([ask('a'), ask('b'), ask('a')]).toEqual([true, false, true]);
+    now = 1000;
+    ask('a');
+
+    expect(looked).toEqual(['a', 'b', 'a']);
+    expect(seen[0]).toEqual(['device of a', 1372]);
   });
 
   test('get silence where the answer fails', async () => {

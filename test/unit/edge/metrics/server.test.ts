@@ -19,6 +19,9 @@ function statusWith(changes: object): EdgeStatus {
     devices: [device],
     enrolled: 1,
     drops: { replayed: 3 },
+    paths: [],
+    certificate: { kind: 'self-signed', expiresAt: null },
+    activity: { handshakes: 0, listeners: 0, requests: {} },
     ...changes,
   } as unknown as EdgeStatus;
 }
@@ -53,6 +56,36 @@ describe('the numbers of an edge', () => {
     expect(text).toMatch(/^culvert_drops_total\{reason="replayed"\} 3$/m);
     expect(text).toMatch(/^culvert_peers\{state="configured"\} 1$/m);
     expect(text).not.toContain('laptop');
+  });
+
+  test('tell which path is chosen, what goes by it and how often that moved', async () => {
+    const path = {
+      id: 'fra',
+      type: 'direct',
+      state: 'good',
+      trouble: null,
+      isDefault: true,
+      sharePercent: 75,
+    };
+    const seen = (bytes: number, switches: number) => () =>
+      Promise.resolve(statusWith({ paths: [{ ...path, bytes, switches }] }));
+    status = seen(1000, 1);
+    await begin();
+    await ask('/metrics');
+    status = seen(1500, 3);
+
+    const [, text] = await ask('/metrics');
+
+    for (const line of [
+      'culvert_path_usual{path="fra"} 1',
+      'culvert_path_share_ratio{path="fra"} 0.75',
+      'culvert_path_state{path="fra",state="good"} 1',
+      'culvert_path_state{path="fra",state="down"} 0',
+      'culvert_path_bytes_total{path="fra"} 1500',
+      'culvert_path_switches_total{path="fra"} 3',
+    ]) {
+      expect(text).toContain(`\n${line}\n`);
+    }
   });
 
   test('health is that it answers, readiness that devices can come', async () => {

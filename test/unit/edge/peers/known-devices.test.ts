@@ -1,7 +1,7 @@
 /** Who has which address and name, as the store changes. */
 
 import { describe, expect, test } from 'vitest';
-import { changed, DeviceMap } from '../../../../edge/egress/devices.ts';
+import { type DeviceDelta, type DeviceEntry, DeviceMap } from '../../../../edge/egress/devices.ts';
 import { KnownDevices } from '../../../../edge/peers/known-devices.ts';
 import type { DeviceRecord } from '../../../../edge/peers/store.ts';
 import { parseAddress } from '../../../../shared/core/base/ip.ts';
@@ -10,11 +10,17 @@ import { unixMs } from '../../../../shared/core/base/time.ts';
 const now = unixMs(1000);
 
 function record(id: string, changes: Partial<DeviceRecord> = {}): DeviceRecord {
-  return { id, name: id, addresses: ['10.83.0.2'], enabled: true, ...changes } as DeviceRecord;
+  return { id, name: id, addresses: ['10.83.0.2'], tags: [], enabled: true, ...changes } as DeviceRecord;
 }
 
 function follow(devices: KnownDevices, changes: Partial<Parameters<KnownDevices['follow']>[0]>) {
   return devices.follow({ changed: [], removed: [], cut: [], ...changes }, now);
+}
+
+/** What another thread that has these devices makes of a change. */
+function changed(devices: readonly DeviceEntry[], { set, gone }: DeviceDelta): readonly DeviceEntry[] {
+  const others = new Set([...gone, ...set.map((device) => device.key)]);
+  return [...devices.filter((device) => !others.has(device.key)), ...set];
 }
 
 describe('the known devices', () => {
@@ -37,6 +43,9 @@ describe('the known devices', () => {
       name: 'tablet',
       key: 'a',
     });
+    expect(
+      follow(devices, { changed: [record('a', { name: 'tablet', tags: ['kids'] })] }).set[0]?.tags,
+    ).toEqual(['kids']);
   });
 
   test('are the same list elsewhere, told by differences alone', () => {

@@ -1,3 +1,4 @@
+import { connect as connectTcp } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AnyRoute, allRoutes } from '../../../../edge/registration/openapi.ts';
 import { seededRandom } from '../../../support/seeded.ts';
@@ -190,7 +191,71 @@ describe('500 malformed requests', () => {
     expect(await everything()).toBe(before);
     expect((await world.send('GET', '/v1/challenge')).status).toBe(200);
   });
+
+  test('that are no TLS are hung up on, and whoever comes next is served', async () => {
+    const before = await everything();
+    const hello = Buffer.from('16030100300100002c0303', 'hex');
+    const noise = (length: number): Buffer =>
+      Buffer.from(Array.from({ length }, () => Math.floor(random() * 256)));
+    const openings: readonly Buffer[] = [
+      Buffer.from('GET / HTTP/1.1\r\nhost: x\r\n\r\n'),
+      Buffer.from('SSH-2.0-nobody\r\n'),
+      Buffer.alloc(0),
+      Buffer.alloc(5000),
+      hello,
+      Buffer.concat([hello, noise(40)]),
+      Buffer.from('1603010005', 'hex'),
+      Buffer.from('160301ffff', 'hex'),
+      Buffer.from('15030300020228', 'hex'),
+      Buffer.from('8080010301', 'hex'),
+      ...Array.from({ length: 40 }, (_, i) => noise(1 + i * 37)),
+    ];
+
+    // What comes back, if anything, is an alert of TLS.
+    const answers = await Promise.all(openings.map(plainExchange));
+
+    expect(answers.filter((answer) => answer.length > 0 && answer[0] !== 0x15)).toEqual([]);
+    expect(await everything()).toBe(before);
+    expect(world.errors).toEqual([]);
+    expect((await world.send('GET', '/v1/challenge')).status).toBe(200);
+  });
+
+  test('that are huge or a flood of headers are refused before they are read whole', async () => {
+    const before = await everything();
+    const flood = Array.from({ length: 300 }, (_, i) => `x-${i}: ${'y'.repeat(40)}`).join('\r\n');
+    const post = 'POST /v1/devices HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+    const chunk = `4000\r\n${'x'.repeat(0x4000)}\r\n`;
+    const bytes: readonly (readonly [string, number])[] = [
+      [`GET /v1/devices/me HTTP/1.1\r\nhost: x\r\n${flood}\r\n\r\n`, 431],
+      [`GET /${'z'.repeat(20_000)} HTTP/1.1\r\nhost: x\r\n\r\n`, 431],
+      [`${post}content-length: 1000000000\r\n\r\n{`, 413],
+      [`${post}content-length: 99999999999999999999\r\n\r\n{`, 400],
+      [`${post}transfer-encoding: chunked\r\n\r\n${chunk.repeat(4)}0\r\n\r\n`, 413],
+      [`${post}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`, 400],
+    ];
+    const faults: string[] = [];
+    for (const [text, status] of bytes) {
+      const reply = await world.sendRaw(text);
+      if (!new RegExp(`^HTTP/1.1 ${status} [^]*"status":${status}`).test(reply)) {
+        faults.push(`${text.slice(0, 100)} → ${reply.slice(0, 200)}`);
+      }
+    }
+
+    expect(faults).toEqual([]);
+    expect(await everything()).toBe(before);
+  });
 });
+
+/** Over TCP alone: all that comes until it is over. */
+function plainExchange(bytes: Buffer): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    const socket = connectTcp({ host: '127.0.0.1', port: world.port }, () => socket.end(bytes));
+    socket.on('data', (chunk) => chunks.push(chunk));
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve(Buffer.concat(chunks)));
+  });
+}
 
 describe('the description of the API', () => {
   test('is OpenAPI 3.1, names every call, and every answer fits it', async () => {

@@ -199,9 +199,9 @@ export class RegistrationWorld {
     return text;
   }
 
-  invite(): Promise<string> {
+  invite(name?: string): Promise<string> {
     return this.api.administration
-      .invite({}, 'operator')
+      .invite(name === undefined ? {} : { name }, 'operator')
       .then(({ link }) => new URL(link).searchParams.get('t')!);
   }
 
@@ -234,9 +234,9 @@ export class RegistrationWorld {
     };
   }
 
-  async enrolled(): Promise<{ id: string; bearer: string; secret: Uint8Array }> {
+  async enrolled(token?: string): Promise<{ id: string; bearer: string; secret: Uint8Array }> {
     const secret = generatePrivateKey();
-    const reply = await this.send('POST', '/v1/devices', { body: await this.enrolBody(secret) });
+    const reply = await this.send('POST', '/v1/devices', { body: await this.enrolBody(secret, token) });
     return { id: reply.json.device.id, bearer: reply.json.bearer, secret };
   }
 

@@ -41,6 +41,7 @@ describe('enrolment', () => {
       },
       bearer: expect.stringMatching(/^cvd_[\w-]{43}$/),
       config: {
+        protocol: 1,
         revision: expect.stringMatching(/^[\w-]{16}$/),
         addresses: [expect.stringMatching(/\/32$/), expect.stringMatching(/\/128$/)],
         gateway: ['10.83.0.1', 'fd7c:1f2e:9a40::1'],
@@ -154,6 +155,27 @@ describe('a device', () => {
     expect(seen.json).toEqual(renamed.json);
   });
 
+  test('does not give itself a name that opens something, which an invitation may', async () => {
+    const world = await open();
+    world.facts = { ...world.facts, guardedNames: new Set(['laptop']) };
+
+    const sly = await world.enrolled();
+    const renamed = await world.send('PATCH', '/v1/devices/me', {
+      bearer: sly.bearer,
+      body: { name: 'Laptop' },
+    });
+    const invited = await world.enrolled(await world.invite('laptop'));
+    const kept = await world.send('PATCH', '/v1/devices/me', {
+      bearer: invited.bearer,
+      body: { name: 'laptop' },
+    });
+
+    expect((await world.store.device(sly.id))?.name).toBe('device');
+    expect([renamed.status, renamed.json.code]).toEqual([409, 'name-taken']);
+    expect((await world.store.device(invited.id))?.name).toBe('laptop');
+    expect(kept.status).toBe(200);
+  });
+
   test('rotates its key and keeps its addresses', async () => {
     const world = await open();
     const { id, bearer } = await world.enrolled();
@@ -202,6 +224,19 @@ describe('a device', () => {
     expect((await world.send('GET', '/v1/paths', { bearer })).json.paths).toMatchObject([{ id: 'direct' }]);
     expect((await choose('auto')).json.chosen).toBe('auto');
     expect((await world.store.device(id))?.path).toBeUndefined();
+  });
+
+  test('chooses how names are filtered for it, and leaves it to the edge again', async () => {
+    const world = await open();
+    const { id, bearer } = await world.enrolled();
+    const choose = (families: string) =>
+      world.send('PUT', '/v1/devices/me/families', { bearer, body: { families } });
+
+    expect((await choose('full')).json.families).toBe('full');
+    expect((await world.store.device(id))?.families).toBe('full');
+    expect((await choose('everything')).json.code).toBe('bad-request');
+    expect((await choose('edge')).json.families).toBeUndefined();
+    expect((await world.store.device(id))?.families).toBeUndefined();
   });
 
   test('is told its configuration again only where it changed', async () => {
@@ -265,193 +300,5 @@ describe('a device', () => {
     expect((await world.send('GET', '/v1/admin/devices')).status).toBe(401);
     const wrong = `cvd_${'A'.repeat(43)}`;
     expect((await world.send('GET', '/v1/devices/me', { bearer: wrong })).status).toBe(401);
-  });
-});
-
-describe('administration', () => {
-  test('lists, shows, edits and removes devices', async () => {
-    const world = await open();
-    const bearer = await world.adminKey('operator');
-    const ids = [(await world.enrolled()).id, (await world.enrolled()).id].toSorted();
-
-    const first = await world.send('GET', '/v1/admin/devices?limit=1', { bearer });
-    const second = await world.send('GET', `/v1/admin/devices?after=${first.json.next}`, { bearer });
-    const edited = await world.send('PATCH', `/v1/admin/devices/${ids[0]}`, {
-      bearer,
-      body: { name: 'tv', enabled: false, quotaBytes: 9, expiresAt: '2031-01-01T00:00:00Z' },
-    });
-    const byName = await world.send('GET', '/v1/admin/devices/tv', { bearer });
-    const removed = await world.send('DELETE', '/v1/admin/devices/tv', { bearer });
-
-    expect([first.json.devices[0].id, second.json.devices[0].id]).toEqual(ids);
-    expect(second.json.next).toBeUndefined();
-    expect(edited.json).toMatchObject({
-      name: 'tv',
-      enabled: false,
-      quotaBytes: 9,
-      expiresAt: '2031-01-01T00:00:00.000Z',
-    });
-    expect(byName.json).toEqual(edited.json);
-    expect(removed.status).toBe(204);
-    expect((await world.send('GET', '/v1/admin/devices/tv', { bearer })).json.code).toBe('not-found');
-  });
-
-  test('adds stock devices, and gives their file to the command line', async () => {
-    const world = await open();
-    const bearer = await world.adminKey('operator');
-    const secret = generatePrivateKey();
-    const body = { name: 'phone', publicKey: base64(publicKeyOf(secret)), path: 'fra' };
-
-    const added = await world.send('POST', '/v1/admin/devices', { bearer, body });
-    const conf = await world.api.administration.stockConfig('phone', secret);
-
-    expect(added.json).toMatchObject({ name: 'phone', kind: 'stock', path: 'fra' });
-    expect(conf).toBe(
-      [
-        '[Interface]',
-        `PrivateKey = ${base64(secret)}`,
-        `Address = ${added.json.addresses[0]}/32, ${added.json.addresses[1]}/128`,
-        'DNS = 10.83.0.1',
-        'MTU = 1420',
-        '',
-        '[Peer]',
-        `PublicKey = ${base64(world.identity.publicKey)}`,
-        'Endpoint = 127.0.0.1:51820',
-        'AllowedIPs = 0.0.0.0/0, ::/0',
-        'PersistentKeepalive = 25',
-        '',
-      ].join('\n'),
-    );
-  });
-
-  test('makes invitations that work, and takes them back', async () => {
-    const world = await open();
-    const bearer = await world.adminKey('operator');
-
-    const made = await world.send('POST', '/v1/admin/invites', {
-      bearer,
-      body: { name: 'tablet', path: 'fra', uses: 2 },
-    });
-    const token = new URL(made.json.link).searchParams.get('t')!;
-    const enrolled = await world.send('POST', '/v1/devices', {
-      body: await world.enrolBody(generatePrivateKey(), token),
-    });
-    const listed = await world.send('GET', '/v1/admin/invites', { bearer });
-    await world.send('DELETE', `/v1/admin/invites/${made.json.id}`, { bearer });
-    const late = await world.send('POST', '/v1/devices', {
-      body: await world.enrolBody(generatePrivateKey(), token),
-    });
-
-    expect(made.json.expiresAt).toBe('2030-03-17T18:01:40.000Z');
-    expect(enrolled.json.device).toMatchObject({ name: 'tablet', path: 'fra' });
-    expect(listed.json).toMatchObject([{ id: made.json.id, uses: 2, usesLeft: 1 }]);
-    expect(listed.text).not.toContain(token);
-    expect(late.json.code).toBe('invite-unknown');
-  });
-
-  test('lets each role do its part', async () => {
-    const world = await open();
-    const keys = {
-      auditor: await world.adminKey('auditor'),
-      operator: await world.adminKey('operator'),
-      owner: await world.adminKey('owner'),
-      device: (await world.enrolled()).bearer,
-    };
-    const invite = (bearer: string) => world.send('POST', '/v1/admin/invites', { bearer, body: {} });
-    const list = (bearer: string) => world.send('GET', '/v1/admin/audit', { bearer });
-    const keysOf = (bearer: string) => world.send('GET', '/v1/admin/keys', { bearer });
-
-    const table: Record<string, number[]> = {};
-    for (const [role, bearer] of Object.entries(keys)) {
-      table[role] = [
-        (await list(bearer)).status,
-        (await invite(bearer)).status,
-        (await keysOf(bearer)).status,
-      ];
-    }
-
-    expect(table).toEqual({
-      auditor: [200, 403, 403],
-      operator: [200, 201, 403],
-      owner: [200, 201, 200],
-      device: [401, 401, 401],
-    });
-    expect((await world.send('GET', '/v1/devices/me', { bearer: keys.owner })).status).toBe(401);
-  });
-
-  test('gives out keys that end, and tells in the audit log who did what', async () => {
-    const world = await open();
-    const owner = await world.adminKey('owner');
-    const made = await world.send('POST', '/v1/admin/keys', {
-      bearer: owner,
-      body: { name: 'ci', role: 'auditor', expiresAt: '2030-03-17T18:00:00Z' },
-    });
-    const use = () => world.send('GET', '/v1/admin/audit', { bearer: made.json.key });
-
-    const before = await use();
-    world.pass(20 * 60_000);
-    const after = await use();
-
-    expect(before.json.events[0]).toMatchObject({
-      actor: expect.stringMatching(/^admin:/),
-      action: 'admin-key.add',
-      subject: made.json.id,
-      detail: { name: 'ci', role: 'auditor' },
-    });
-    expect(before.text).not.toMatch(/cv[ade]_/);
-    expect(after.json.code).toBe('unauthorized');
-    expect((await world.send('DELETE', `/v1/admin/keys/${made.json.id}`, { bearer: owner })).status).toBe(
-      204,
-    );
-  });
-});
-
-describe('limits', () => {
-  test('stop a source that asks too often, and let it go on after a while', async () => {
-    const world = await open({ limits: { source: { perSecond: 2, burst: 3 } } });
-    const ask = async () => (await world.send('GET', '/v1/challenge')).status;
-
-    expect([await ask(), await ask(), await ask(), await ask()]).toEqual([200, 200, 200, 429]);
-    world.pass(500);
-    expect([await ask(), await ask()]).toEqual([200, 429]);
-    expect((await world.send('GET', '/nothing')).headers['retry-after']).toBe('1');
-  });
-
-  test('stop somebody who guesses, while who has a valid secret is let in', async () => {
-    const world = await open({ limits: { failures: { perSecond: 0.1, burst: 3 } } });
-    const { bearer } = await world.enrolled();
-    const wrong = `cvd_${'A'.repeat(43)}`;
-
-    const codes = [];
-    for (let i = 0; i < 5; i++)
-      codes.push((await world.send('GET', '/v1/config', { bearer: wrong })).json.code);
-
-    expect(codes).toEqual([...Array(3).fill('unauthorized'), ...Array(2).fill('too-many-requests')]);
-    expect((await world.send('GET', '/v1/config', { bearer })).status).toBe(200);
-    expect((await world.send('GET', '/v1/challenge')).status).toBe(429);
-  });
-
-  test('stop one device without stopping another behind the same address', async () => {
-    const world = await open({ limits: { caller: { perSecond: 1, burst: 2 } } });
-    const [one, two] = [await world.enrolled(), await world.enrolled()];
-    const ask = async (bearer: string) => (await world.send('GET', '/v1/paths', { bearer })).status;
-
-    expect([await ask(one.bearer), await ask(one.bearer), await ask(one.bearer)]).toEqual([200, 200, 429]);
-    expect(await ask(two.bearer)).toBe(200);
-  });
-});
-
-describe('a store that fails', () => {
-  test('is told as unavailable, without its inside, and logged', async () => {
-    const world = await open();
-    const { bearer } = await world.enrolled();
-    world.store.close();
-
-    const reply = await world.send('PATCH', '/v1/devices/me', { bearer, body: { name: 'x' } });
-
-    expect(reply.status).toBe(500);
-    expect(reply.json.code).toBe('internal');
-    expect(reply.text).not.toMatch(/sqlite|database/i);
-    expect(world.errors).toHaveLength(1);
   });
 });

@@ -112,7 +112,7 @@ describe('the registration of a running edge', () => {
     const { administration } = await begin();
     const { link } = await administration.invite({}, 'operator');
     const { device } = await enrol(link, { name: 'laptop' }, parts());
-    const { pin } = running!.certificate;
+    const { pin } = running!.certificate();
     const local = openAdministration({
       dataFolder: folder,
       publicKey: identity.publicKey,
@@ -156,7 +156,7 @@ describe('the registration of a running edge', () => {
     const second = await begin({ httpsPorts: [port] });
 
     expect([...tunnel.keys()]).toEqual([device.publicKey]);
-    expect(second.certificate.pinText).toBe(first.certificate.pinText);
+    expect(second.certificate().pinText).toBe(first.certificate().pinText);
     const client = registeredClient(registration);
     expect((await client.call('me')).id).toBe(device.id);
     client.close();
