@@ -4,9 +4,9 @@
 
 import { chmodSync, mkdirSync } from 'node:fs';
 import type { Log } from '../shared/core/base/ports.ts';
+import { healthItem } from '../shared/core/control/health.ts';
 import { type Clock, systemClock } from '../shared/node/clock.ts';
 import type { TunnelBackend } from '../shared/node/dataplane/messages.ts';
-import { systemEntropy } from '../shared/node/entropy.ts';
 import type { FlowBackend } from '../shared/node/flows/contract.ts';
 import { startFlowThread } from '../shared/node/flows/flow-thread-link.ts';
 import { createLog } from '../shared/node/log.ts';
@@ -17,48 +17,58 @@ import { reachOf } from './connection/state.ts';
 import { claimStateDir, leaveStateDir } from './control/daemon-mark.ts';
 import { LogRing } from './control/log-ring.ts';
 import { Methods } from './control/methods.ts';
+import { bothWatches } from './control/name-teller.ts';
+import type { RestDesk } from './control/rest-desk.ts';
 import { serveDaemon } from './control/server.ts';
+import { edgeIn, isDeviceHeld } from './control/snapshot.ts';
 import type { DaemonOptions } from './daemon-options.ts';
+import { diagnoseHandlers } from './diagnose-side.ts';
+import { makeDns, networkServers } from './dns-side.ts';
 import { Driver } from './driver/driver.ts';
+import type { HostPort } from './driver/ports.ts';
 import { resume } from './driver/resume.ts';
-import { ConfigFollower } from './enroll/config-follower.ts';
-import { EnrollmentDesk } from './enroll/enrollment-desk.ts';
-import { gatewayIn } from './enroll/gateway-address.ts';
+import { joinEdge } from './edge-side.ts';
 import { RegistrationStore } from './enroll/registrations.ts';
-import { systemFiles } from './host/dns/host-files.ts';
-import { systemNameServers } from './host/dns/name-servers.ts';
-import { dnsLinkName, openOwnLink } from './host/dns/own-link.ts';
-import { SystemDns } from './host/dns/system-dns.ts';
-import { systemResolver } from './host/endpoints.ts';
-import { NftablesFirewall } from './host/firewall/nftables.ts';
+import { type FailoverSide, followEdges } from './failover/follow-edges.ts';
+import { dnsLinkName } from './host/dns/own-link.ts';
+import { followWithGuardian } from './host/guardian.ts';
 import { Journal } from './host/journal.ts';
-import { SleepWatch } from './host/network/sleep.ts';
-import { NetworkWatch, openNetworkSource } from './host/network/watch.ts';
+import { lockedHost } from './host/lockdown.ts';
+import { MtuKeeper } from './host/path-mtu.ts';
 import { hostPlace } from './host/place.ts';
-import { HostDns } from './host/private-dns.ts';
+import type { HostDns } from './host/private-dns.ts';
 import { checkMode, hasNetAdmin } from './host/privileges.ts';
 import { ProxyTunnel, type ProxyWorkerPlan } from './host/proxy-tunnel.ts';
-import { HostRestorer, undoDns } from './host/restore.ts';
-import { IpRoutes } from './host/routes/ip-route.ts';
+import { HostRestorer } from './host/restore.ts';
+import { makeSplitParts, type SplitParts } from './host/split-parts.ts';
+import { hostHealth } from './host/surroundings.ts';
 import { hasIpv6, systemSysctl } from './host/sysctl.ts';
 import { HostTunnel } from './host/tunnel.ts';
+import { Vitals } from './host/vitals.ts';
+import { closeWhereLocked, followLockdown, makeFinder, makeRest, mtuPlanFor } from './network-side.ts';
+import { makePortal, makeSignIn, type SignInSide } from './portal-side.ts';
 import { proxyNetLimits } from './proxy/limits.ts';
-import { PrivateDns } from './resolver/private-dns.ts';
-import { privateDnsSettings, stubPlaces } from './settings/dns-settings.ts';
+import type { AnswerWatch } from './resolver/pipeline.ts';
 import { EdgeStore } from './settings/edges.ts';
 import {
   edgesPath,
   journalPath,
   logPath,
-  pendingKeyPath,
   registrationsPath,
   settingsPath,
   wishPath,
 } from './settings/paths.ts';
 import { defaultsFor, proxyAccessOf } from './settings/schema.ts';
+import { SplitFiles } from './settings/split-files.ts';
 import { SettingsStore } from './settings/store.ts';
 import { WishFile } from './settings/wish.ts';
+import { formatRules } from './split/rules.ts';
+import { makeSplit, watchNetwork } from './split-side.ts';
+import { makeTransport, type TransportSide } from './transport-side.ts';
 import { culvertVersion } from './version.ts';
+
+/** How long a send may be unanswered until the tunnel is asked. */
+const announceUnansweredMs = 900;
 
 /** Runs until SIGTERM or SIGINT. What is closed then stays closed: only disconnect and restore open it. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
@@ -76,6 +86,76 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 async function serveUntilStopped(options: DaemonOptions): Promise<void> {
   const { stateDir, socket, isSystem, onReady } = options;
   const stopped = stopSignal();
+  const parts = makeParts(stateDir, () => ways.watch);
+  const { settings, splitParts, log } = parts;
+  const machinery = makeDriver(parts);
+  const { driver, host, mtu, transport, failover } = machinery;
+  const version = culvertVersion();
+  const { enrollment, follower, ways, versions, families, quantum } = joinEdge(parts, machinery);
+  const guardian = followWithGuardian({
+    stateDir,
+    driver,
+    settings,
+    isDevice: () => isDeviceHeld(driver.state),
+    log,
+  });
+  const split = makeSplit({ ...parts, ...machinery, methods: () => methods });
+  const { rest, around, place } = makeRest({ ...parts, driver, mtu });
+  const portal = makePortal({ ...parts, ...machinery, around });
+  const methods = new Methods({
+    ...parts,
+    ...machinery,
+    rest,
+    portal,
+    diagnose: (status) => diagnoseHandlers({ ...parts, ...machinery, enrollment, status }),
+    hostHealth: (state) => hostHealth(state, around),
+    onSettings: (before, now) => {
+      void rest.check();
+      portal.handleChange();
+      if (before.lockdown !== now.lockdown) void followLockdown(driver, host, log);
+    },
+    enrollment,
+    split,
+    ways,
+    quantum,
+    version,
+    checkMachine: checkMode,
+    edgeHealth: () => [
+      ...(follower.isEdgeStopping ? [healthItem('edge-stopping')] : []),
+      ...versions.health(edgeIn(driver.state)),
+    ],
+  });
+  const servers = await serveDaemon({ socket, isSystem, methods, driver, split: splitParts.split, log });
+  await resumeWhatWas(parts, { driver, host, rest });
+  const onMoved = (): void => {
+    for (const one of [transport.desk, portal]) one.handleMove();
+    void rest.check();
+  };
+  const following = watchNetwork({ ...parts, ...machinery, onMoved });
+  place.network = transport.network = following.network;
+  void rest.check();
+  log.info('the daemon is ready', { version });
+  onReady();
+  log.info('the daemon ends', { because: await stopped });
+  for (const one of [
+    following,
+    portal,
+    rest,
+    follower,
+    families,
+    quantum,
+    ways,
+    transport.desk,
+    failover.desk,
+  ])
+    one.close();
+  await driver.close();
+  for (const one of [splitParts, guardian]) one.close();
+  for (const server of servers) await server.close();
+}
+
+/** What everything else is built from. */
+function makeParts(stateDir: string, otherWatch: () => AnswerWatch): DaemonParts {
   const settings = new SettingsStore(
     settingsPath(stateDir),
     defaultsFor({ mayChangeNetwork: hasNetAdmin() }),
@@ -92,84 +172,48 @@ async function serveUntilStopped(options: DaemonOptions): Promise<void> {
   const edges = new EdgeStore(edgesPath(stateDir));
   const wish = new WishFile(wishPath(stateDir));
   const journal = new Journal(journalPath(stateDir), hostPlace());
-  const { driver, tunnel, proxy, dns, host } = makeDriver({ settings, journal, wish, edges, clock, log });
-  const version = culvertVersion();
-  const checkMachine = checkMode;
-  const enrollment = new EnrollmentDesk({
-    edges,
-    registrations: new RegistrationStore(registrationsPath(stateDir)),
-    pendingPath: pendingKeyPath(stateDir),
-    unixNow: () => clock.unix(),
-    gatewayOf: (edge) => gatewayIn(driver.state, edges, edge),
-  });
-  const follower = new ConfigFollower({
-    enrollment,
-    connectedTo: () => (driver.state.kind === 'connected' ? driver.state.edge : undefined),
-    reconnect: (edge) => driver.send({ kind: 'reconnect', edge, reach: reachOf(settings.current.mode) }),
-    log,
-  });
-  driver.onChange(() => follower.handleChange());
-  const methods = new Methods({
-    driver,
-    tunnel,
-    proxy,
-    dns,
-    settings,
-    edges,
-    enrollment,
-    logs,
+  const registrations = new RegistrationStore(registrationsPath(stateDir));
+  const splitParts = makeSplitParts({
+    files: new SplitFiles(stateDir),
+    journal,
+    run,
+    sysctl: systemSysctl,
     clock,
-    version,
-    checkMachine,
+    log,
+    interfaceName: () => settings.current['tunnel.interface'],
+    own: () => [settings.current['tunnel.interface'], dnsLinkName],
+    mayChange: hasNetAdmin(),
   });
-  const servers = await serveDaemon({ socket, isSystem, methods, driver, log });
+  const watch = bothWatches(splitParts.watch, otherWatch);
+  return { stateDir, settings, journal, wish, edges, registrations, splitParts, watch, logs, clock, log };
+}
+
+interface Resuming {
+  readonly driver: Driver;
+  readonly host: HostPort;
+  readonly rest: RestDesk;
+}
+
+/** Goes on where an earlier daemon ended, as far as the user still wants that. */
+async function resumeWhatWas(parts: DaemonParts, { driver, host, rest }: Resuming): Promise<void> {
+  const { settings, journal, wish, edges, log } = parts;
   const wishedEdge = wish.read();
   const { autoConnect, mode } = settings.current;
   const reach = reachOf(mode);
   const edgeKnown = reach === 'dns' || edges.list().some((edge) => edge.name === wishedEdge);
   const changes = journal.pending().length > 0;
-  await resume({ wishedEdge, edgeKnown, reach, changes, autoConnect }, { driver, host, log });
-  const watches = watchNetwork({ driver, settings, log });
-  log.info('the daemon is ready', { version });
-  onReady();
-  log.info('the daemon ends', { because: await stopped });
-  for (const watch of watches) watch.close();
-  follower.close();
-  await driver.close();
-  for (const server of servers) await server.close();
+  const resting = rest.isResting;
+  await resume({ wishedEdge, edgeKnown, reach, changes, autoConnect, resting }, { driver, host, log });
+  await closeWhereLocked(driver, host, settings, log);
 }
 
-/** Tells the driver when the network is another one, or the machine slept. */
-function watchNetwork(parts: {
-  readonly driver: Driver;
-  readonly settings: SettingsStore;
-  readonly log: Log;
-}): readonly { close(): void }[] {
-  const { driver, settings, log } = parts;
-  const news = (): void => driver.send({ kind: 'network-news' });
-  const network = new NetworkWatch({
-    source: openNetworkSource(log),
-    log,
-    own: () => [settings.current['tunnel.interface'], dnsLinkName],
-    targets: () => [],
-    mark: () => 0,
-    onFact: (fact) => {
-      if (fact.kind !== 'network-gone') news();
-    },
-  });
-  const sleep = new SleepWatch({
-    onFact: ({ sleptMs }) => {
-      log.info('the machine slept', { seconds: Math.round(sleptMs / 1000) });
-      network.check();
-      news();
-    },
-  });
-  network.start();
-  sleep.start();
-  return [network, sleep];
+interface DaemonParts extends DriverParts {
+  readonly logs: LogRing;
 }
 
 interface DriverParts extends DnsParts {
+  readonly stateDir: string;
+  readonly registrations: RegistrationStore;
   readonly wish: WishFile;
   readonly edges: EdgeStore;
 }
@@ -179,26 +223,55 @@ interface Machinery {
   readonly tunnel: HostTunnel;
   readonly proxy: ProxyTunnel;
   readonly dns: HostDns;
-  readonly host: HostRestorer;
+  readonly host: HostPort;
+  readonly vitals: Vitals;
+  readonly mtu: MtuKeeper;
+  readonly transport: TransportSide;
+  readonly failover: FailoverSide;
+  readonly signIn: SignInSide;
 }
 
 /** The driver with everything that it can move. Nothing is started. */
 function makeDriver(parts: DriverParts): Machinery {
-  const { settings, journal, wish, edges, clock, log } = parts;
-  const { tunnel, proxy } = makeTunnels(settings, log);
-  const host = new HostRestorer(journal, { run, sysctl: systemSysctl });
-  const dns = makeDns(parts);
+  const { settings, journal, wish, edges, splitParts, clock, log } = parts;
+  const { firewall, routes } = splitParts;
+  const { tunnel, proxy } = makeTunnels(parts, () => {
+    vitals.doubt();
+    void failover.desk.handleDoubt();
+  });
+  const transport = makeTransport(parts, { driver: () => driver, tunnel, proxy });
+  const restorer = new HostRestorer(journal, { run, sysctl: systemSysctl });
+  const lockable = lockedHost({
+    isOn: () => settings.current.lockdown,
+    interfaceName: () => settings.current['tunnel.interface'],
+    firewall,
+    undo: (keepFirewall) => restorer.restore(keepFirewall),
+    open: async () => {
+      await firewall.release();
+      await restorer.open();
+    },
+  });
+  const released = splitParts.releasing(lockable);
+  const host: HostPort = { ...lockable, restore: () => released.restore() };
+  const signIn = makeSignIn(parts, () => networkServers(system));
+  const { dns, system } = makeDns({ ...parts, signInNames: signIn.names });
+  const finder = makeFinder(parts, signIn.servers, transport.placesAt);
   const driver = new Driver({
     ports: {
       tunnel,
       proxy,
       dns,
-      firewall: new NftablesFirewall(journal, run),
-      routes: new IpRoutes({ journal, run, sysctl: systemSysctl, log }),
+      firewall,
+      routes,
       host,
-      resolver: systemResolver,
+      resolver: finder,
+      portal: signIn.port,
       wish,
       edges,
+      openings: (edge) => {
+        const { udp, tcp } = transport.desk.openings(edge);
+        return { udp: [...udp, ...failover.openings(edge)], tcp };
+      },
       settings: () => ({
         mode: settings.current.mode,
         interfaceName: settings.current['tunnel.interface'],
@@ -210,72 +283,78 @@ function makeDriver(parts: DriverParts): Machinery {
     clock,
     log,
   });
-  return { driver, tunnel, proxy, dns, host };
+  const mtu = new MtuKeeper({
+    setMtu: async (name, size) => void (await run('ip', ['link', 'set', 'dev', name, 'mtu', String(size)])),
+    onChange: () => void (mtu.isBroken && transport.desk.handleFault('large-lost')),
+    clock,
+    log,
+  });
+  const vitals = makeVitals(parts, { driver: () => driver, tunnel, proxy, finder, mtu, transport });
+  driver.onChange(() => transport.desk.handleChange());
+  driver.onChange(() => vitals.handleChange());
+  const failover = followEdges({ ...parts, driver, tunnel, proxy });
+  return { driver, tunnel, proxy, dns, host, vitals, mtu, transport, failover, signIn };
+}
+
+interface Watched {
+  readonly driver: () => Driver;
+  readonly tunnel: HostTunnel;
+  readonly proxy: ProxyTunnel;
+  readonly finder: ReturnType<typeof makeFinder>;
+  readonly mtu: MtuKeeper;
+  readonly transport: TransportSide;
+}
+
+/** Looks whether the edge can still be heard. */
+function makeVitals(parts: DriverParts, { driver, tunnel, proxy, finder, mtu, transport }: Watched): Vitals {
+  const { settings, edges, clock, log } = parts;
+  return new Vitals({
+    state: () => driver().state,
+    send: (event) => driver().send(event),
+    tunnelOf: (reach) => (reach === 'proxy' ? proxy : tunnel),
+    habitsOf: (edge) => ({
+      answersProbes: parts.registrations.names().includes(edge),
+      peers: edges.list().find(({ name }) => name === edge)?.config.peers.length ?? 1,
+      announced: settings.current.mode === 'proxy' || settings.current['tunnel.backend'] === 'userspace',
+    }),
+    onHeard: () => finder.heard(),
+    mtu,
+    mtuPlanFor: (edge) => mtuPlanFor(parts, edge),
+    outside: (places) => transport.desk.outside(places),
+    clock,
+    log,
+  });
 }
 
 /** The one of the whole device, and the one behind the proxy. Neither is started. */
-function makeTunnels(settings: SettingsStore, log: Log): { tunnel: HostTunnel; proxy: ProxyTunnel } {
+function makeTunnels(
+  { settings, splitParts, log }: DriverParts,
+  onUnanswered: () => void,
+): { tunnel: HostTunnel; proxy: ProxyTunnel } {
+  const rules = (): string => formatRules(splitParts.split.rules);
   const startThread = (interfaceName: string, mtu: number): Promise<TunnelBackend> => {
     const choice = settings.current['tunnel.backend'];
-    return startBackend({ choice, entry: besideUs('packet-thread'), interfaceName, mtu, log });
+    const entry = besideUs('packet-thread');
+    return startBackend({ choice, entry, interfaceName, mtu, log, limits: { announceUnansweredMs } });
   };
   const startWorker = (plan: ProxyWorkerPlan): Promise<FlowBackend> => {
     const entry = besideUs('flow-thread');
-    return startFlowThread({ entry, log, acceptAny: false, limits: proxyNetLimits, ...plan });
+    const own = { entry, log, acceptAny: false, limits: proxyNetLimits, announceUnansweredMs };
+    return startFlowThread({ ...own, ...plan });
   };
   return {
-    tunnel: new HostTunnel({ startThread, serveUapi, log }),
-    proxy: new ProxyTunnel({ startWorker, log }),
+    tunnel: new HostTunnel({ startThread, serveUapi, onUnanswered, log }),
+    proxy: new ProxyTunnel({ startWorker, onUnanswered, rules, log }),
   };
 }
 
 interface DnsParts {
   readonly settings: SettingsStore;
   readonly journal: Journal;
+  readonly splitParts: SplitParts;
+  readonly watch: AnswerWatch;
   readonly clock: Clock;
   readonly log: Log;
-}
-
-/** Private DNS and the system's side of it. Nothing is opened. */
-function makeDns({ settings, journal, clock, log }: DnsParts): HostDns {
-  const entropy = systemEntropy();
-  const system = new SystemDns({
-    files: systemFiles,
-    run,
-    journal,
-    clock,
-    log,
-    etc: '/etc',
-    choice: () => settings.current['dns.system'],
-    onLost: (rival) => {
-      log.warn('another program keeps taking the DNS of this system back', { rival: rival ?? 'unknown' });
-      dns.handleLost();
-    },
-  });
-  const dns = new HostDns({
-    settingsFor: (transport) => privateDnsSettings(settings.current, transport),
-    places: () => stubPlaces(settings.current),
-    open: (given, edgeServers) =>
-      new PrivateDns(given, {
-        clock,
-        log,
-        entropy,
-        networkServers: () => networkServers(system),
-        edgeServers,
-      }),
-    system,
-    mayChange: () => process.getuid?.() === 0,
-    undoLeft: () => undoDns(journal, { run, sysctl: systemSysctl }),
-    openLink: openOwnLink,
-    run,
-    log,
-  });
-  return dns;
-}
-
-/** Those that the system's files name now, and those that they named before ours stood there. */
-function networkServers(system: SystemDns): readonly string[] {
-  return [...new Set([...system.networkServers, ...systemNameServers()])];
 }
 
 /** The entry of a worker: from sources `.ts`, from what was built `.js`. */

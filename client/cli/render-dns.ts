@@ -17,7 +17,7 @@ const originTexts: Readonly<Record<string, string>> = {
 
 export function renderDnsTest(test: DnsTest): string {
   const lines = test.answers.map((answer) => {
-    const records = answer.records.length === 0 ? answer.code : answer.records.join(', ');
+    const records = answer.records.length === 0 ? nothingText(answer.code) : answer.records.join(', ');
     return `${answer.type.padEnd(5)} ${records}\n      ${originText(answer.origin)}, ${answer.ms} ms`;
   });
   const width = Math.max(...test.upstreams.map(({ name }) => name.length), 0);
@@ -30,7 +30,9 @@ export function renderDnsTest(test: DnsTest): string {
   return [
     test.name,
     ...lines,
-    ...(upstreams.length === 0 ? [] : ['', 'Each resolver by itself:', ...upstreams]),
+    ...(upstreams.length === 0
+      ? ['', 'No private resolver was asked for it.']
+      : ['', 'Each resolver by itself:', ...upstreams]),
     ...(test.network === undefined ? [] : ['', test.network]),
   ].join('\n');
 }
@@ -49,13 +51,19 @@ export function renderDnsReport(report: DnsReport): string {
     `  ${String(cache.hits).padStart(8)}  hits of the cache${share}, ${cache.entries} names in it`,
     '',
     ...report.upstreams.map(
-      ({ name, isDown, rttMs, queries, failures }) =>
-        `  ${isDown ? '✗' : '✓'} ${name}  ${rttMs === undefined ? '' : `${rttMs} ms, `}${queries} asked, ${failures} failed`,
+      ({ name, isDown, rttMs, queries, answers, failures }) =>
+        `  ${isDown || (failures > 0 && answers === 0) ? '✗' : '✓'} ${name}  ${rttMs === undefined ? '' : `${rttMs} ms, `}${queries} asked, ${failures} failed`,
     ),
     ...report.blockLists.map(
       ({ name, names, ignored }) => `  list ${name}: ${names} names, ${ignored} lines ignored`,
     ),
   ].join('\n');
+}
+
+/** What a code without a record means. */
+function nothingText(code: string): string {
+  if (code === 'NOERROR') return 'nothing of this type (NOERROR)';
+  return code === 'NXDOMAIN' ? 'no such name (NXDOMAIN)' : code;
 }
 
 function originText(origin: string): string {

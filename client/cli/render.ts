@@ -13,6 +13,7 @@ export function renderStatus(status: Status): string {
     ['state', `${status.state} since ${status.since}`],
     ['mode', status.mode],
   ];
+  if (status.resumesAt !== undefined) rows.push(['resumes', status.resumesAt]);
   if (status.edge !== undefined) {
     const { name, endpoint, transport } = status.edge;
     rows.push(['edge', endpoint === undefined ? name : `${name} (${endpoint}, ${transport})`]);
@@ -32,10 +33,19 @@ export function renderStatus(status: Status): string {
   const { rttMs, visibleAddress } = status.verified ?? {};
   if (rttMs !== undefined) rows.push(['round trip', `${rttMs} ms`]);
   if (visibleAddress !== undefined) rows.push(['seen as', visibleAddress]);
+  if (status.path !== undefined) rows.push(['way out', wayOutText(status.path)]);
   const { rxBytes, txBytes } = status.traffic;
   rows.push(['traffic', `${formatBytes(rxBytes)} received, ${formatBytes(txBytes)} sent`]);
+  if (status.receipt !== undefined) rows.push(['speed', status.receipt.text]);
   const lines = [heading, sentence, '', ...table(rows)];
   return [...lines, ...status.health.flatMap(renderHealth)].join('\n');
+}
+
+function wayOutText({ id, chosen, rttMs, lossPercent }: NonNullable<Status['path']>): string {
+  const by = chosen === 'auto' ? 'chosen by the edge' : 'as you chose';
+  const time = rttMs === undefined ? 'not measured yet' : `${rttMs} ms beyond the edge`;
+  const loss = lossPercent === undefined || lossPercent === 0 ? '' : `, loses ${lossPercent} %`;
+  return `${id}, ${by} (${time}${loss})`;
 }
 
 /** The proxy and how to use it; what is in its way comes first. */

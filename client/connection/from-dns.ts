@@ -1,7 +1,7 @@
 /** What the connection decides in state `dns`: private names, no tunnel. Pure; a part of transition.ts. */
 
 import type { ConnectionEvent } from './event.ts';
-import { goalOf, leave, type Step, startDns, stay, turnBack } from './moves.ts';
+import { goalOf, leave, rest, type Step, startDns, stay, turnBack } from './moves.ts';
 import type { Dns } from './state.ts';
 
 /** Nothing is closed here: without private names the machine is as it was, and that is what is said. */
@@ -13,6 +13,8 @@ export function fromDns(state: Dns, event: ConnectionEvent): Step {
       return event.reach === 'dns' ? startDns() : leave(state, goalOf(event));
     case 'disconnect':
       return leave(state);
+    case 'rest':
+      return rest(state);
     case 'dns-changed':
     case 'network-news':
       return [state, [{ kind: 'set-dns' }]];

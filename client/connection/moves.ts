@@ -18,6 +18,7 @@ import {
   type PeerEndpoint,
   type Problem,
   type Reach,
+  type Waiting,
 } from './state.ts';
 
 export type Step = readonly [state: ConnectionState, effects: readonly Effect[]];
@@ -32,6 +33,10 @@ interface Holding {
 /** Of a command, or of a state that is about an edge. */
 export function goalOf({ edge, reach }: Goal): Goal {
   return { edge, reach };
+}
+
+export function isGoal(state: Goal, goal: Goal): boolean {
+  return state.edge === goal.edge && state.reach === goal.reach;
 }
 
 export function stay(state: ConnectionState): Step {
@@ -67,6 +72,12 @@ export function startOver(goal: Goal, now: MonoMs, failures = 0): Step {
       ...findEdge(goal),
     ],
   ];
+}
+
+/** After a failure, by ourselves: who looks meanwhile still reads why. */
+export function tryAgain(goal: Goal, last: Pick<Waiting, 'failures' | 'problem'>, now: MonoMs): Step {
+  const [state, effects] = startOver(goalOf(goal), now, last.failures);
+  return [state.kind === 'connecting' ? { ...state, problem: last.problem } : state, effects];
 }
 
 /** `connect` or `reconnect` in a closed state: over in the same reach, or all the way out and into the other. */
@@ -133,6 +144,12 @@ export function blockingFailed(state: Blocked, event: EffectFailed): Step {
   }
 }
 
+/** Off, until whoever asked for it sends `connect`: what the user wants is kept. */
+export function rest(state: Holding): Step {
+  const [next, effects] = leave(state);
+  return [next, effects.filter((effect) => effect.kind !== 'remember-wish')];
+}
+
 /** The user asked for `off`, or for the other reach: closed until everything is undone. */
 export function leave(state: Holding, next?: Goal): Step {
   const { reach } = state;
@@ -191,6 +208,7 @@ export function fresh(goal: Goal, now: MonoMs): Connecting {
 const policies = {
   connecting: 'connecting',
   connected: 'connected',
+  portal: 'portal',
   waiting: 'blocked',
   blocked: 'blocked',
   disconnecting: 'blocked',

@@ -12,6 +12,12 @@ export const replyTimeoutMs: number = 15 * secondMs;
 /** Pause between two probes while we wait for an answer. */
 export const probeEveryMs: number = 2 * secondMs;
 
+/** While the edge does not answer, a new session is asked for this often, and slower the longer it lasts. */
+export function renewEveryMs(silentMs: number): number {
+  if (silentMs < 10 * secondMs) return 1.5 * secondMs;
+  return silentMs < 90 * secondMs ? 5 * secondMs : 15 * secondMs;
+}
+
 const firstRetryMs = secondMs;
 const longestRetryMs = 30 * secondMs;
 /** Doubling stops here; keeps the number small for ever. */

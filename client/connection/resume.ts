@@ -16,12 +16,15 @@ export interface Leftovers {
   readonly changes: boolean;
   /** The setting: resume by itself what was on. */
   readonly autoConnect: boolean;
+  /** A pause of the user's is not over. */
+  readonly resting: boolean;
 }
 
 /** 'restore-and-connect': what is left may belong to a mode for the whole device, and the user has gone to another. */
 export type Resumption = 'nothing' | 'restore' | 'connect' | 'restore-and-connect' | 'stay-closed';
 
 export function whatToResume(left: Leftovers): Resumption {
+  if (left.resting) return left.changes ? 'restore' : 'nothing';
   const wanted = left.wishedEdge !== undefined;
   if (wanted && left.autoConnect && left.edgeKnown) {
     return left.changes && left.reach !== 'device' ? 'restore-and-connect' : 'connect';

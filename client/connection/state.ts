@@ -57,12 +57,17 @@ export interface Connecting {
   readonly kind: 'connecting';
   readonly reach: Reach;
   readonly edge: string;
-  /** 'naming': proven, and the system's DNS is being set, so that names work once it says connected. */
-  readonly phase: 'resolving' | 'preparing' | 'handshaking' | 'proving' | 'naming';
+  /**
+   * 'naming': proven, and the system's DNS is being set, so that names work once it says connected. 'stalled': everything
+   * stands as in `connected`, and the edge does not answer.
+   */
+  readonly phase: 'resolving' | 'preparing' | 'handshaking' | 'proving' | 'naming' | 'stalled';
   /** When this phase began. */
   readonly phaseSince: MonoMs;
   /** Empty in phase 'resolving'. */
   readonly endpoints: readonly PeerEndpoint[];
+  /** Where else the edge may be reached; absent where nobody looked yet. */
+  readonly choices?: readonly PeerEndpoint[];
   /** True once our firewall policy holds: from then on a failure must not open the machine. */
   readonly closed: boolean;
   /** Tries that failed in a row, for the backoff. */
@@ -73,6 +78,8 @@ export interface Connecting {
   readonly proof?: Proof;
   /** Said while it lasts; trying goes on. */
   readonly trouble?: HealthCode;
+  /** Why the try before this one failed; said until this one has come further. */
+  readonly problem?: Problem;
 }
 
 /** A handshake and an authenticated packet back through the tunnel. */
@@ -81,6 +88,7 @@ export interface Connected {
   readonly reach: Reach;
   readonly edge: string;
   readonly endpoints: readonly PeerEndpoint[];
+  readonly choices?: readonly PeerEndpoint[];
   /** When it was earned. */
   readonly provenAt: MonoMs;
   readonly proof?: Proof;
@@ -97,14 +105,24 @@ export interface Dns {
   readonly problem?: Problem;
 }
 
-/** Nothing can be done until `retryAt`. */
+/** Nothing can be done until `retryAt`, or until there is a network. */
 export interface Waiting {
   readonly kind: 'waiting';
   readonly reach: Reach;
   readonly edge: string;
-  readonly retryAt: MonoMs;
+  /** Absent where only a network helps. */
+  readonly retryAt?: MonoMs;
+  /** The tunnel stands, with everything that belongs to it: only the network is gone. */
+  readonly kept?: KeptTunnel;
   readonly failures: number;
   readonly problem: Problem;
+}
+
+/** What is needed to go on with a tunnel that stands. */
+export interface KeptTunnel {
+  readonly endpoints: readonly PeerEndpoint[];
+  readonly choices?: readonly PeerEndpoint[];
+  readonly proof?: Proof;
 }
 
 /** Failed closed. */
@@ -136,15 +154,47 @@ export interface Disconnecting {
   readonly problem?: Problem;
 }
 
-/** States that later work brings; here so that every decision is already total. */
-export interface Later {
-  readonly kind: 'enrolling' | 'portal';
+/** What a sign-in needs of the network; everything else stays closed. */
+export interface SignInWay {
+  /** The network's own name servers: port 53 of these alone. */
+  readonly servers: readonly string[];
+  readonly addresses: readonly SignInAddress[];
 }
 
-export type ConnectionState = Off | Connecting | Connected | Dns | Waiting | Blocked | Disconnecting | Later;
+/** One address that may be reached by TCP for the sign-in. */
+export interface SignInAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The network lets nothing through before somebody signs in. Of the whole device alone. */
+export interface Portal {
+  readonly kind: 'portal';
+  readonly reach: Reach;
+  readonly edge: string;
+  readonly way: SignInWay;
+  /** The way is open until then; absent: its time is over, and only the user opens it again. */
+  readonly opensUntil?: MonoMs;
+}
+
+/** A state that later work brings; here so that every decision is already total. */
+export interface Later {
+  readonly kind: 'enrolling';
+}
+
+export type ConnectionState =
+  | Off
+  | Connecting
+  | Connected
+  | Dns
+  | Portal
+  | Waiting
+  | Blocked
+  | Disconnecting
+  | Later;
 
 /** The states in which firewall or gate hold traffic back or let it into the tunnel. */
-export type HeldState = (Connecting | Connected | Waiting | Blocked | Disconnecting)['kind'];
+export type HeldState = (Connecting | Connected | Portal | Waiting | Blocked | Disconnecting)['kind'];
 
 export const initialState: ConnectionState = { kind: 'off' };
 

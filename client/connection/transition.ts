@@ -8,7 +8,9 @@
 import { unreachable } from '../../shared/core/base/assert.ts';
 import type { MonoMs } from '../../shared/core/base/time.ts';
 import type { ConnectionEvent } from './event.ts';
+import { fromConnecting } from './from-connecting.ts';
 import { fromDns } from './from-dns.ts';
+import { enterPortal, fromPortal } from './from-portal.ts';
 import {
   blockingFailed,
   type EffectFailed,
@@ -16,28 +18,27 @@ import {
   fresh,
   goalOf,
   hold,
+  isGoal,
   leave,
   leaveOff,
   leavingFailed,
   moveTo,
   probe,
+  rest,
   type Step,
   startOver,
   stay,
-  turnBack,
+  tryAgain,
 } from './moves.ts';
-import { handshakeTimeoutMs, oneMoreFailure, replyTimeoutMs, retryAt } from './reconnect.ts';
+import { comeBack, goOffline, greetFromHere, placesFoundWhileConnected, stall } from './stalled.ts';
 import type {
   Blocked,
   Connected,
   Connecting,
   ConnectionState,
   Disconnecting,
-  Goal,
   Later,
   Off,
-  PeerEndpoint,
-  Problem,
   Waiting,
 } from './state.ts';
 
@@ -58,8 +59,9 @@ export function transition(state: ConnectionState, event: ConnectionEvent, now: 
       return fromDisconnecting(state, event, now);
     case 'dns':
       return fromDns(state, event);
-    case 'enrolling':
     case 'portal':
+      return fromPortal(state, event, now);
+    case 'enrolling':
       return fromLater(state, event);
     default:
       return unreachable(state);
@@ -85,53 +87,6 @@ function fromOff(state: Off, event: ConnectionEvent, now: MonoMs): Step {
   }
 }
 
-function fromConnecting(state: Connecting, event: ConnectionEvent, now: MonoMs): Step {
-  // There is no tunnel yet: whatever is heard comes from the one before, and proves nothing.
-  if (state.phase === 'resolving' && isFromTunnel(event)) return stay(state);
-  switch (event.kind) {
-    case 'connect':
-      return isGoal(state, event) ? stay(state) : moveTo(state, goalOf(event), now);
-    case 'reconnect':
-      return moveTo(state, goalOf(event), now);
-    case 'disconnect':
-      return leave(state);
-    case 'resolved':
-      return state.phase === 'resolving' ? prepare(state, event.endpoints, now) : stay(state);
-    case 'tunnel-started':
-      return state.phase === 'preparing' ? started(state, now) : stay(state);
-    case 'routes-set':
-      return state.phase === 'preparing' ? advance(state, now) : stay(state);
-    case 'handshake':
-      return learn({ ...state, handshaked: true }, now);
-    case 'confirmed':
-      return learn(confirmedBy(state, event), now);
-    case 'gave-up':
-      return gaveUp(state, now);
-    case 'roamed':
-      return [{ ...state, endpoints: event.endpoints }, [hold('connecting', state, event.endpoints)]];
-    case 'tunnel-ended':
-      return fail(state, event.problem, state.failures, now);
-    case 'effect-failed':
-      return connectingFailed(state, event, now);
-    case 'tick':
-      return probeAgain(state, now);
-    case 'network-news':
-      return state.phase === 'handshaking' || state.phase === 'proving'
-        ? [state, probe(state.reach, now)]
-        : stay(state);
-    case 'expired':
-    case 'host-restored':
-    case 'found-closed':
-      return stay(state);
-    case 'dns-ready':
-      return state.phase === 'naming' ? earn(state, now) : stay(state);
-    case 'dns-changed':
-      return state.phase === 'naming' ? [state, [{ kind: 'set-dns', edge: state.edge }]] : stay(state);
-    default:
-      return unreachable(event);
-  }
-}
-
 function fromConnected(state: Connected, event: ConnectionEvent, now: MonoMs): Step {
   switch (event.kind) {
     case 'connect':
@@ -140,6 +95,8 @@ function fromConnected(state: Connected, event: ConnectionEvent, now: MonoMs): S
       return moveTo(state, goalOf(event), now);
     case 'disconnect':
       return leave(state);
+    case 'rest':
+      return rest(state);
     case 'gave-up': {
       const { endpoints } = state;
       const lost: Connecting = {
@@ -157,8 +114,13 @@ function fromConnected(state: Connected, event: ConnectionEvent, now: MonoMs): S
     case 'tunnel-ended':
       return fail(state, event.problem, 0, now);
     case 'network-news':
-      // The session outlives the network: one packet tells the edge where we are now.
-      return [state, [{ kind: 'send-probe', reach: state.reach }]];
+      return [state, greetFromHere(state)];
+    case 'network-gone':
+      return goOffline(state);
+    case 'stalled':
+      return stall(state, now);
+    case 'sought':
+      return placesFoundWhileConnected(state, event);
     case 'effect-failed':
       return connectedFailed(state, event, now);
     case 'dns-ready': {
@@ -180,11 +142,21 @@ function fromWaiting(state: Waiting, event: ConnectionEvent, now: MonoMs): Step 
       return moveTo(state, goalOf(event), now);
     case 'disconnect':
       return leave(state);
+    case 'rest':
+      return rest(state);
     case 'tick':
-      return now < state.retryAt ? notYet(state, state.retryAt) : startOver(state, now, state.failures);
+      if (state.retryAt === undefined) return stay(state);
+      return now < state.retryAt ? notYet(state, state.retryAt) : tryAgain(state, state, now);
+    case 'portal-found':
+      // Without any network there is none that could ask for a sign-in.
+      return state.retryAt === undefined ? stay(state) : enterPortal(state, event, now);
     case 'network-news':
-      return startOver(state, now);
+      return state.kept === undefined ? startOver(state, now) : comeBack(state, state.kept, now);
+    case 'tunnel-ended':
+      return state.kept === undefined ? stay(state) : fail(state, event.problem, 0, now);
     case 'effect-failed':
+      // What was asked of the tunnel before the network went.
+      if (event.effect === 'send-probe' || event.effect === 'renew-session') return stay(state);
       return fail(state, event.problem, state.failures, now);
     default:
       return stay(state);
@@ -198,13 +170,15 @@ function fromBlocked(state: Blocked, event: ConnectionEvent, now: MonoMs): Step 
       return moveTo(state, goalOf(event), now);
     case 'disconnect':
       return leave(state);
+    case 'rest':
+      return rest(state);
     case 'tick':
       if (state.edge === undefined || state.retryAt === undefined) return stay(state);
       if (now < state.retryAt) return notYet(state, state.retryAt);
-      return startOver({ edge: state.edge, reach: state.reach }, now, state.failures);
+      return tryAgain({ edge: state.edge, reach: state.reach }, state, now);
     case 'network-news':
       if (state.edge === undefined || state.retryAt === undefined) return stay(state);
-      return startOver({ edge: state.edge, reach: state.reach }, now, state.failures);
+      return tryAgain({ edge: state.edge, reach: state.reach }, state, now);
     case 'effect-failed':
       return blockingFailed(state, event);
     default:
@@ -217,9 +191,10 @@ function fromDisconnecting(state: Disconnecting, event: ConnectionEvent, now: Mo
     case 'connect':
     case 'reconnect':
       return [{ ...state, next: goalOf(event) }, []];
-    case 'disconnect': {
-      const { next: _, ...rest } = state;
-      return [rest, []];
+    case 'disconnect':
+    case 'rest': {
+      const { next: _, ...alone } = state;
+      return [alone, event.kind === 'rest' ? [] : [{ kind: 'remember-wish', on: false }]];
     }
     case 'host-restored':
       if (state.next !== undefined) return leaveOff(state.next, now);
@@ -232,87 +207,19 @@ function fromDisconnecting(state: Disconnecting, event: ConnectionEvent, now: Mo
 }
 
 function fromLater(state: Later, event: ConnectionEvent): Step {
-  return event.kind === 'disconnect' ? leave({ reach: 'device' }) : stay(state);
-}
-
-function prepare(state: Connecting, endpoints: readonly PeerEndpoint[], now: MonoMs): Step {
-  const { edge, reach } = state;
-  return [
-    { ...state, phase: 'preparing', phaseSince: now, endpoints, closed: true },
-    [hold('connecting', state, endpoints), { kind: 'start-tunnel', reach, edge, endpoints }],
-  ];
-}
-
-/** The proxy has no routes: its own stack is the tunnel's other side. */
-function started(state: Connecting, now: MonoMs): Step {
-  return state.reach === 'proxy' ? advance(state, now) : [state, [{ kind: 'set-routes', edge: state.edge }]];
-}
-
-function isGoal(state: Goal, goal: Goal): boolean {
-  return state.edge === goal.edge && state.reach === goal.reach;
-}
-
-function confirmedBy(state: Connecting, event: Extract<ConnectionEvent, { kind: 'confirmed' }>): Connecting {
-  const known: Connecting = { ...state, handshaked: true, confirmed: true };
-  return event.proof === undefined ? known : { ...known, proof: event.proof };
+  switch (event.kind) {
+    case 'disconnect':
+      return leave({ reach: 'device' });
+    case 'rest':
+      return rest({ reach: 'device' });
+    default:
+      return stay(state);
+  }
 }
 
 /** Timers may ring a little early; without another one nobody would ever try again. */
 function notYet(state: Waiting | Blocked, at: MonoMs): Step {
   return [state, [{ kind: 'set-timer', at }]];
-}
-
-function isFromTunnel(event: ConnectionEvent): boolean {
-  switch (event.kind) {
-    case 'handshake':
-    case 'confirmed':
-    case 'expired':
-    case 'gave-up':
-    case 'roamed':
-    case 'tunnel-ended':
-      return true;
-    default:
-      return false;
-  }
-}
-
-/** A fact from the tunnel. While routes are still being made it is only noted. */
-function learn(state: Connecting, now: MonoMs): Step {
-  const routesStand = state.phase === 'handshaking' || state.phase === 'proving';
-  return routesStand ? advance(state, now) : stay(state);
-}
-
-/** Routes stand: go as far as the facts carry. */
-function advance(state: Connecting, now: MonoMs): Step {
-  if (state.confirmed) return state.reach === 'device' ? name(state, now) : earn(state, now);
-  const phase = state.handshaked ? 'proving' : 'handshaking';
-  if (phase === state.phase) return stay(state);
-  const { trouble: _, ...untroubled } = state;
-  return [{ ...untroubled, phase, phaseSince: now }, probe(state.reach, now)];
-}
-
-/** The proxy looks its names up by itself; a device asks its system. */
-function name(state: Connecting, now: MonoMs): Step {
-  if (state.phase === 'naming') return stay(state);
-  const { trouble: _, ...untroubled } = state;
-  return [
-    { ...untroubled, phase: 'naming', phaseSince: now },
-    [{ kind: 'clear-timer' }, { kind: 'set-dns', edge: state.edge }],
-  ];
-}
-
-function earn(state: Connecting, now: MonoMs, problem?: Problem): Step {
-  const { reach, edge, endpoints, proof } = state;
-  const connected: Connected = {
-    kind: 'connected',
-    reach,
-    edge,
-    endpoints,
-    provenAt: now,
-    ...(proof === undefined ? {} : { proof }),
-    ...(problem === undefined ? {} : { problem }),
-  };
-  return [connected, [hold('connected', state, endpoints), { kind: 'clear-timer' }]];
 }
 
 /** Without the system's DNS names may fail, which must be said; nothing leaks, since only the tunnel is open. */
@@ -326,52 +233,4 @@ function connectedFailed(state: Connected, event: EffectFailed, now: MonoMs): St
     default:
       return stay(state);
   }
-}
-
-/** Nothing came yet: say so where it takes long, and ask again. */
-function probeAgain(state: Connecting, now: MonoMs): Step {
-  const waitedMs = now - state.phaseSince;
-  switch (state.phase) {
-    case 'resolving':
-    case 'preparing':
-    case 'naming':
-      return stay(state);
-    case 'handshaking': {
-      const late = waitedMs >= handshakeTimeoutMs;
-      const next: Connecting = late ? { ...state, trouble: 'handshake-timeout' } : state;
-      return [next, probe(state.reach, now)];
-    }
-    case 'proving': {
-      const next: Connecting = waitedMs >= replyTimeoutMs ? { ...state, trouble: 'no-reply' } : state;
-      return [next, probe(state.reach, now)];
-    }
-    default:
-      return unreachable(state.phase);
-  }
-}
-
-/** The device stopped trying a handshake; a probe makes it begin again. */
-function gaveUp(state: Connecting, now: MonoMs): Step {
-  if (state.phase === 'resolving' || state.phase === 'preparing') return stay(state);
-  return [
-    { ...state, phase: 'handshaking', phaseSince: now, handshaked: false, trouble: 'handshake-timeout' },
-    probe(state.reach, now),
-  ];
-}
-
-function connectingFailed(state: Connecting, event: EffectFailed, now: MonoMs): Step {
-  const { reach, edge, failures } = state;
-  const { effect, problem } = event;
-  if (effect === 'send-probe') return stay(state);
-  if (effect === 'set-dns' && state.phase === 'naming') return earn(state, now, problem);
-  if (effect === 'resolve') {
-    const next = oneMoreFailure(failures);
-    const at = retryAt(now, next);
-    return [
-      { kind: 'waiting', reach, edge, retryAt: at, failures: next, problem },
-      [hold('waiting', state), { kind: 'set-timer', at }],
-    ];
-  }
-  if (!state.closed) return turnBack(reach, problem);
-  return fail(state, problem, failures, now);
 }

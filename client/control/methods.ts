@@ -20,6 +20,8 @@ import type {
   EnrollResult,
   RegistrationView,
 } from '../../shared/core/control/enroll-api.ts';
+import type { HealthItem } from '../../shared/core/control/health.ts';
+import type { NetRoutes } from '../../shared/core/control/net-api.ts';
 import { type Mode, modes, parseMode, type Status } from '../../shared/core/control/status.ts';
 import { formatHostPort } from '../../shared/core/uapi/values.ts';
 import type { Clock } from '../../shared/node/clock.ts';
@@ -30,12 +32,16 @@ import { tunnelOf } from '../driver/effects.ts';
 import type { DnsPort, ProxyPort, TunnelPort } from '../driver/ports.ts';
 import type { EnrollmentDesk } from '../enroll/enrollment-desk.ts';
 import type { DnsDesk } from '../host/private-dns.ts';
+import type { PortalDesk } from '../portal/portal-desk.ts';
 import type { EdgeStore, StoredEdge } from '../settings/edges.ts';
 import { ignoredParts } from '../settings/edges.ts';
 import { listSettings, proxyAccessOf, type Settings, settingNames } from '../settings/schema.ts';
 import type { SettingsStore } from '../settings/store.ts';
 import type { LogRing } from './log-ring.ts';
+import type { RestDesk } from './rest-desk.ts';
 import { edgeIn, snapshot } from './snapshot.ts';
+import type { SplitDesk } from './split-desk.ts';
+import type { Ways } from './ways.ts';
 
 export interface MethodsOptions {
   readonly driver: Driver;
@@ -46,6 +52,24 @@ export interface MethodsOptions {
   readonly settings: SettingsStore;
   readonly edges: EdgeStore;
   readonly enrollment: EnrollmentDesk;
+  /** What the edge said about itself. */
+  readonly edgeHealth: () => readonly HealthItem[];
+  readonly split: Pick<SplitDesk, 'handlers' | 'health'>;
+  readonly ways: Pick<Ways, 'handlers' | 'additions'>;
+  readonly rest: RestDesk;
+  /** Netcheck and doctor. */
+  readonly diagnose: (status: () => Promise<Status>) => Pick<Handlers, keyof NetRoutes>;
+  readonly portal: Pick<PortalDesk, 'report' | 'open' | 'ignore' | 'status' | 'health'>;
+  /** What carries the tunnel, as people read it; absent: UDP. */
+  readonly transport?: { shown(status: Status): Status };
+  /** Edges that did not answer a moment ago; absent: none. */
+  readonly failover?: { readonly desk: { isSilent(edge: string): boolean } };
+  /** Says whether the tunnel is safe from quantum computers; absent: never. */
+  readonly quantum?: { shown(status: Status): Status };
+  /** What is to be known about the network around, and about being off. */
+  readonly hostHealth: (state: ConnectionState) => readonly HealthItem[];
+  /** After a change, for whoever else goes by the settings. */
+  readonly onSettings: (before: Settings, now: Settings) => void;
   readonly logs: LogRing;
   readonly clock: Clock;
   readonly version: string;
@@ -67,12 +91,21 @@ export class Methods {
       connect: (body) => this.#connect(body, 'connect'),
       reconnect: (body) => this.#connect(body, 'reconnect'),
       disconnect: () => this.#disconnect(),
+      pause: ({ forMs }) => this.#pause(forMs),
+      trusted: () => this.#options.rest.list(),
+      trust: ({ ssid }) => this.#options.rest.trust(ssid),
+      distrust: ({ ssid }) => this.#options.rest.distrust(ssid),
+      portal: () => this.#options.portal.report(),
+      openPortal: () => this.#options.portal.open(),
+      ignorePortal: () => this.#options.portal.ignore(),
       edges: () => this.#listEdges(),
       importEdge: (body) => this.#import(body),
       enroll: (body) => this.#enroll(body),
       registration: ({ edge }) => this.#registration(edge),
       rotateKeys: ({ edge }) => this.#rotateKeys(edge),
       deleteRegistration: ({ edge }) => this.#deleteRegistration(edge),
+      sendFeedback: ({ edge, ...words }) =>
+        this.#options.enrollment.sendFeedback(this.#edgeMeant(edge), words),
       useEdge: ({ name }) => this.#useEdge(name),
       removeEdge: ({ name }) => this.#removeEdge(name),
       modes: () => this.#listModes(),
@@ -82,6 +115,9 @@ export class Methods {
       testName: (body) => this.#options.dns.test(body),
       proxyLogin: () => proxyAccessOf(this.#options.settings.current).credentials ?? {},
       logs: ({ after }) => this.#options.logs.read(after),
+      ...this.#options.diagnose(() => this.status()),
+      ...this.#options.split.handlers(),
+      ...this.#options.ways.handlers(),
     };
   }
 
@@ -94,7 +130,7 @@ export class Methods {
       .catch(() => undefined);
     const { state } = driver;
     const since = new Date(driver.since).toISOString();
-    return snapshot({
+    const shown = snapshot({
       state,
       mode: settings.current.mode,
       since,
@@ -106,21 +142,48 @@ export class Methods {
       dns: dns.view,
       version,
     });
+    const { edgeHealth, split } = this.#options;
+    const health = [
+      ...this.#options.portal.health(),
+      ...edgeHealth(),
+      ...shown.health,
+      ...split.health(),
+      ...this.#options.hostHealth(state),
+    ];
+    const status: Status = { ...shown, ...this.#restView(state), ...this.#options.ways.additions, health };
+    const carried = this.#options.transport?.shown(status) ?? status;
+    return this.#options.quantum?.shown(carried) ?? carried;
   }
 
-  #connect(body: ConnectRequest, kind: 'connect' | 'reconnect'): Promise<Status> {
+  #restView(state: ConnectionState): Pick<Status, 'resumesAt' | 'reason' | 'portal'> {
+    const { rest, portal } = this.#options;
+    const { text: _, ...view } = rest.view;
+    if (state.kind === 'off') return view;
+    return portal.status === undefined ? {} : { portal: portal.status };
+  }
+
+  async #pause(forMs: number): Promise<Status> {
+    const { driver, rest } = this.#options;
+    rest.pause(forMs);
+    await driver.idle();
+    return this.status();
+  }
+
+  async #connect(body: ConnectRequest, kind: 'connect' | 'reconnect'): Promise<Status> {
     const { driver, settings, edges, checkMachine } = this.#options;
     const { mode } = settings.current;
     const reach = reachOf(mode);
     // Private names need no edge.
     const edge = reach === 'dns' ? noEdge : edges.profile(body.edge ?? this.#selected().name).name;
     checkMachine(mode);
+    await this.#options.rest.handleConnect();
     driver.send({ kind, edge, reach });
     return this.status();
   }
 
   async #disconnect(): Promise<Status> {
-    const { driver } = this.#options;
+    const { driver, rest } = this.#options;
+    rest.handleDisconnect();
     driver.send({ kind: 'disconnect' });
     await driver.idle();
     const { state } = driver;
@@ -214,6 +277,11 @@ export class Methods {
     };
   }
 
+  /** Without secrets. */
+  settings(): readonly SettingEntry[] {
+    return this.#listSettings();
+  }
+
   #listSettings(): readonly SettingEntry[] {
     const { current, defaults } = this.#options.settings;
     return listSettings(current, defaults);
@@ -234,14 +302,16 @@ export class Methods {
       });
     }
     if (typeof edge === 'string' && edge !== 'auto') edges.profile(edge);
+    if (patch['lockdown'] !== undefined && patch['lockdown'] !== null) checkMachine('tunnel');
     this.#follow(before, settings.change(patch));
     return this.#listSettings();
   }
 
   /** What a change means for a connection that is on: another reach or another port is a new tunnel. */
   #follow(before: Settings, now: Settings): void {
-    const { driver } = this.#options;
+    const { driver, onSettings } = this.#options;
     const { state } = driver;
+    onSettings(before, now);
     if (!('reach' in state)) return;
     const reach = reachOf(now.mode);
     const isOther = reachOf(before.mode) !== reach;
@@ -262,7 +332,8 @@ export class Methods {
 
   #selectedOr(list: readonly StoredEdge[]): StoredEdge | undefined {
     const chosen = this.#options.settings.current.edge;
-    return chosen === 'auto' ? list[0] : (list.find((edge) => edge.name === chosen) ?? list[0]);
+    if (chosen !== 'auto') return list.find((edge) => edge.name === chosen) ?? list[0];
+    return list.find((edge) => this.#options.failover?.desk.isSilent(edge.name) !== true) ?? list[0];
   }
 
   #edgeFor(name: string | undefined): StoredEdge | undefined {

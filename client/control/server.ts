@@ -20,6 +20,8 @@ export interface ServeOptions {
   readonly isSystem: boolean;
   readonly methods: Methods;
   readonly driver: Driver;
+  /** What the user reads changes also when the split tunnel or the open local network does. */
+  readonly split?: { onChange(listener: () => void): () => void };
   readonly log: Log;
 }
 
@@ -27,10 +29,15 @@ export interface ServeOptions {
 const group = 'culvert';
 
 export async function serveDaemon(options: ServeOptions): Promise<readonly ControlServer[]> {
-  const { socket, isSystem, methods, driver, log } = options;
+  const { socket, isSystem, methods, driver, split, log } = options;
   const events = {
     status: () => methods.status(),
-    onChange: (listener: () => void) => driver.onChange(listener),
+    onChange: (listener: () => void) => {
+      const ends = [driver.onChange(listener), split?.onChange(listener)];
+      return () => {
+        for (const end of ends) end?.();
+      };
+    },
   };
   const gid = isSystem ? groupId(readGroups(), group) : undefined;
   const folderMode = isSystem ? 0o755 : 0o700;

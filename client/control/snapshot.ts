@@ -13,7 +13,7 @@ import type {
   TrafficStatus,
 } from '../../shared/core/control/status.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
-import type { ConnectionState, PeerEndpoint, Problem } from '../connection/state.ts';
+import type { ConnectionState, PeerEndpoint, Problem, Reach } from '../connection/state.ts';
 import { allowedIpsOf, withoutLength } from '../driver/effects.ts';
 import type { DnsView, EdgeProfile } from '../driver/ports.ts';
 import { scopeOf } from '../host/firewall/policy.ts';
@@ -113,4 +113,34 @@ function healthOf(parts: SnapshotParts): readonly HealthItem[] {
 
 function problemItem(problem: Problem): HealthItem {
   return { code: problem.code, severity: 'error', text: problem.text, remedy: problem.remedy };
+}
+
+/** What `route explain` and the split tunnel go by. */
+export interface PlaceNow {
+  readonly mode: Mode;
+  /** Undefined while protection is off. */
+  readonly reach: Reach | undefined;
+  readonly interfaceName: string;
+  /** Of the edge in use, or of the newest. */
+  readonly allowedIps: readonly string[];
+}
+
+export function placeNow(
+  state: ConnectionState,
+  settings: { readonly mode: Mode; readonly 'tunnel.interface': string },
+  edges: readonly EdgeProfile[],
+): PlaceNow {
+  const edge = edges.find((one) => one.name === edgeIn(state)) ?? edges[0];
+  const { mode, 'tunnel.interface': interfaceName } = settings;
+  return {
+    mode,
+    reach: 'reach' in state ? state.reach : undefined,
+    interfaceName,
+    allowedIps: edge === undefined ? ['0.0.0.0/0', '::/0'] : allowedIpsOf(edge),
+  };
+}
+
+/** The whole device is protected now, or on its way there or back. */
+export function isDeviceHeld(state: ConnectionState): boolean {
+  return 'reach' in state ? state.reach === 'device' : false;
 }

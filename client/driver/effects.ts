@@ -3,11 +3,12 @@
  */
 
 import { unreachable } from '../../shared/core/base/assert.ts';
+import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { Effect } from '../connection/effect.ts';
 import type { Fact } from '../connection/event.ts';
 import { gateReasons } from '../connection/gate.ts';
-import type { HeldState, Problem, Reach } from '../connection/state.ts';
+import type { Problem, Reach } from '../connection/state.ts';
 import { type FirewallPolicy, scopeOf } from '../host/firewall/policy.ts';
 import { defaultMtu, planRoutes, tunnelMark } from '../host/routes/plan.ts';
 import type { Gate } from '../proxy/context.ts';
@@ -35,14 +36,15 @@ export async function perform(effect: OuterEffect, context: EffectContext): Prom
       await ports.firewall.apply(policyFor(effect, ports));
       return undefined;
     case 'resolve': {
-      const endpoints = await ports.resolver.resolve(ports.edges.profile(effect.edge), signal);
-      return { kind: 'resolved', endpoints };
+      const places = await ports.resolver.resolve(ports.edges.profile(effect.edge), signal);
+      return { kind: 'resolved', ...places };
     }
     case 'set-gate':
-      await ports.proxy.setGate(gateFor(effect.state));
+      await ports.proxy.setGate(gateFor(effect));
       return undefined;
     case 'open-port': {
       const edge = ports.edges.profile(effect.edge);
+      await ports.host.open?.();
       await ports.proxy.openPort({ edge, mtu: mtuFor(edge, ports), access: ports.settings().proxy });
       return undefined;
     }
@@ -54,6 +56,7 @@ export async function perform(effect: OuterEffect, context: EffectContext): Prom
       await ports.dns.stop();
       return undefined;
     case 'set-dns':
+      if (effect.edge === undefined) await ports.host.open?.();
       await ports.dns.start(dnsPlan(effect.edge, ports));
       return { kind: 'dns-ready' };
     case 'set-routes':
@@ -61,6 +64,12 @@ export async function perform(effect: OuterEffect, context: EffectContext): Prom
       return { kind: 'routes-set' };
     case 'send-probe':
       await tunnelOf(effect.reach, ports).probe();
+      return undefined;
+    case 'renew-session':
+      await tunnelOf(effect.reach, ports).renew(effect.endpoints);
+      return undefined;
+    case 'seek-edge':
+      seekEdge(effect, context);
       return undefined;
     case 'stop-tunnel':
       await tunnelOf(effect.reach, ports).stop();
@@ -87,8 +96,21 @@ export function tunnelOf(reach: Reach, ports: Pick<DriverPorts, 'tunnel' | 'prox
   return reach === 'proxy' ? ports.proxy : ports.tunnel;
 }
 
-function gateFor(state: HeldState): Gate {
-  return state === 'connected' ? { kind: 'open' } : { kind: 'closed', reason: gateReasons[state] };
+/** Not waited for: the driver has more urgent things to do than to look up a name. */
+function seekEdge(effect: Extract<Effect, { kind: 'seek-edge' }>, { ports, onFact }: EffectContext): void {
+  const { edge, endpoints, silent } = effect;
+  const profile = knownProfile(edge, ports);
+  if (profile === undefined) return;
+  ports.resolver.seek({ edge: profile, endpoints, silent }).then(
+    (found) => onFact({ kind: 'sought', edge, ...found }),
+    () => undefined, // Nothing found is no news; it is sought again while the edge is silent.
+  );
+}
+
+function gateFor({ state, keeps }: Extract<Effect, { kind: 'set-gate' }>): Gate {
+  if (state === 'connected') return { kind: 'open' };
+  const closed = { kind: 'closed', reason: gateReasons[state] } as const;
+  return keeps === true ? { ...closed, keeps } : closed;
 }
 
 function tunnelPlan(effect: Extract<Effect, { kind: 'start-tunnel' }>, ports: DriverPorts): TunnelPlan {
@@ -112,17 +134,38 @@ export function policyFor(
   ports: DriverPorts,
 ): FirewallPolicy {
   const { interfaceName } = ports.settings();
-  const base = { kind: effect.policy, interfaceName, mark: tunnelMark, endpoints: effect.endpoints };
+  const { policy, endpoints, keepsTunnel = false } = effect;
+  const lookout = policy === 'blocked' || policy === 'connected' ? undefined : ports.portal?.lookout();
+  const own = effect.edge === undefined ? undefined : ports.openings?.(effect.edge);
+  const base = {
+    kind: policy,
+    interfaceName,
+    keepsTunnel,
+    mark: tunnelMark,
+    endpoints: withOpenings(endpoints, own?.udp ?? []),
+    ...(own === undefined || own.tcp.length === 0 ? {} : { tlsEndpoints: own.tcp }),
+    ...(effect.way === undefined ? {} : { way: effect.way }),
+    ...(lookout === undefined ? {} : { lookout }),
+  };
   if (effect.edge === undefined) return { ...base, nameServers: [], addresses: [], scope: 'everything' };
   const edge = knownProfile(effect.edge, ports);
   // An edge that was removed meanwhile: closing everything is always right.
   if (edge === undefined) return { ...base, nameServers: [], addresses: [], scope: 'everything' };
   return {
     ...base,
-    nameServers: effect.resolving ? ports.resolver.nameServers(edge) : [],
+    nameServers: effect.policy === 'blocked' ? [] : ports.resolver.nameServers(edge),
     addresses: edge.config.interface.addresses.map(withoutLength),
     scope: scopeOf(allowedIpsOf(edge)),
   };
+}
+
+/** Each place once; what is on our own loopback is let through anyway. */
+function withOpenings(endpoints: readonly Endpoint[], more: readonly Endpoint[]): readonly Endpoint[] {
+  if (more.length === 0) return endpoints;
+  const outside = endpoints.filter(({ address }) => !address.startsWith('127.'));
+  const isNew = ({ address, port }: Endpoint): boolean =>
+    !outside.some((one) => one.address === address && one.port === port);
+  return [...outside, ...more.filter(isNew)];
 }
 
 export function allowedIpsOf(edge: EdgeProfile): readonly string[] {
@@ -146,6 +189,7 @@ function routesFor(edge: EdgeProfile, ports: DriverPorts): ReturnType<typeof pla
     interfaceName: ports.settings().interfaceName,
     addresses: edge.config.interface.addresses,
     allowedIps: allowedIpsOf(edge),
+    resolvers: edge.config.interface.dns,
     mtu: mtuFor(edge, ports),
     ipv6: ports.ipv6(),
   });

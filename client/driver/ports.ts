@@ -3,13 +3,14 @@
  * tests give others.
  */
 
+import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import type { HealthItem } from '../../shared/core/control/health.ts';
 import type { DnsStatus, Mode, ProxyStatus } from '../../shared/core/control/status.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
 import type { WgConfig } from '../../shared/core/uapi/wg-config.ts';
 import type { Fact } from '../connection/event.ts';
 import type { PeerEndpoint } from '../connection/state.ts';
-import type { FirewallPolicy } from '../host/firewall/policy.ts';
+import type { FirewallPolicy, Lookout } from '../host/firewall/policy.ts';
 import type { RoutesPlan } from '../host/routes/plan.ts';
 import type { Credentials } from '../proxy/access.ts';
 import type { Gate } from '../proxy/context.ts';
@@ -36,6 +37,8 @@ export interface TunnelPort {
   stop(): Promise<void>;
   /** Sends a packet into the tunnel that asks for an answer. */
   probe(): Promise<void>;
+  /** Asks for a new session at these endpoints now; the present session goes on meanwhile. Nothing happens without a tunnel. */
+  renew(endpoints: readonly PeerEndpoint[]): Promise<void>;
   /** Undefined while there is no tunnel. */
   status(): Promise<DeviceStatus | undefined>;
 }
@@ -100,15 +103,40 @@ export interface RoutesPort {
 }
 
 export interface HostPort {
-  /** Undoes all changes, the firewall last. */
+  /** Undoes all changes, the firewall last; in lockdown everything is blocked then. */
   restore(): Promise<void>;
+  /** Lets the network through where lockdown closed it, for what needs it outside a tunnel. Absent: nothing ever does. */
+  open?(): Promise<void>;
+}
+
+export interface EdgePlaces {
+  /** One for each peer: where to try first. */
+  readonly endpoints: readonly PeerEndpoint[];
+  /** All of them. */
+  readonly choices: readonly PeerEndpoint[];
+}
+
+export interface SeekRequest {
+  readonly edge: EdgeProfile;
+  /** Where it is tried now. */
+  readonly endpoints: readonly PeerEndpoint[];
+  /** It does not answer; else the network is another one, and all may be well. */
+  readonly silent: boolean;
 }
 
 export interface ResolvePort {
   /** Numeric endpoints of an edge, outside the tunnel. Rejects with 'endpoint-unresolved'. */
-  resolve(edge: EdgeProfile, signal: AbortSignal): Promise<readonly PeerEndpoint[]>;
+  resolve(edge: EdgeProfile, signal: AbortSignal): Promise<EdgePlaces>;
+  /** Where it may be reached now that it was not heard, or the network is another one. Rejects where nothing is known. */
+  seek(request: SeekRequest): Promise<Pick<EdgePlaces, 'choices'> & { readonly lost: boolean }>;
   /** Addresses of the system's name servers; empty where no name has to be looked up. */
   nameServers(edge: EdgeProfile): readonly string[];
+}
+
+/** Whoever asks the network whether it wants a sign-in. */
+export interface PortalPort {
+  /** What its questions need of the firewall; undefined where the user does not want them. */
+  lookout(): Lookout | undefined;
 }
 
 export interface WishPort {
@@ -141,6 +169,13 @@ export interface DriverPorts {
   readonly resolver: ResolvePort;
   readonly wish: WishPort;
   readonly edges: EdgePort;
+  /** Absent: nobody asks networks whether they want a sign-in. */
+  readonly portal?: PortalPort;
+  /** What else of ours the firewall must let out for this edge, datagrams and connections with our mark. */
+  readonly openings?: (edge: string) => {
+    readonly udp: readonly Endpoint[];
+    readonly tcp: readonly Endpoint[];
+  };
   readonly settings: () => TunnelSettings;
   /** True where this machine has IPv6. */
   readonly ipv6: () => boolean;

@@ -5,7 +5,7 @@
  */
 
 import { once } from 'node:events';
-import { type IncomingMessage, request as sendRequest } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { Value } from '@sinclair/typebox/value';
 import { CulvertError } from '../../shared/core/control/codes.ts';
@@ -22,7 +22,9 @@ import {
   type ProblemCode,
   problemShape,
 } from '../../shared/core/registration/problem.ts';
-import { connectPinned, type PinnedOptions, unreachableEdge } from './pinned-connection.ts';
+import { request as sendRequest } from '../../shared/node/http.ts';
+import { connectAnyPort } from './any-port.ts';
+import { type PinnedOptions, unreachableEdge } from './pinned-connection.ts';
 
 export interface EdgeClientOptions extends Omit<PinnedOptions, 'timeoutMs'> {
   /** Opens the API as a device; absent before enrolment. */
@@ -32,6 +34,8 @@ export interface EdgeClientOptions extends Omit<PinnedOptions, 'timeoutMs'> {
    * the tunnel, which says who we are. The edge's other addresses cannot be reached from in there.
    */
   readonly gateway?: string | undefined;
+  /** Further HTTPS ports of the edge, tried where the usual one does not answer. */
+  readonly morePorts?: readonly number[];
   /** Of one call, the connection included. Default: ten seconds. */
   readonly timeoutMs?: number;
 }
@@ -103,7 +107,7 @@ export class EdgeClient {
         port,
         method: route.method,
         path: route.path,
-        headers: this.#headers(payload),
+        headers: edgeHeaders(this.#options, payload),
         signal,
       });
       request.end(payload);
@@ -123,19 +127,6 @@ export class EdgeClient {
     }
   }
 
-  #headers(payload: string | undefined): Record<string, string | number> {
-    const { bearer: secret, gateway } = this.#options;
-    const bearer = gateway === undefined ? secret : undefined;
-    return {
-      accept: 'application/json',
-      connection: 'keep-alive',
-      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
-      ...(payload === undefined
-        ? {}
-        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
-    };
-  }
-
   #usableSocket(): Socket | undefined {
     const socket = this.#socket;
     const isUsable = socket !== undefined && !socket.destroyed && socket.writable && !socket.readableEnded;
@@ -144,17 +135,36 @@ export class EdgeClient {
 
   async #connect(): Promise<Socket> {
     this.close();
-    const timeoutMs = this.#options.timeoutMs ?? defaultTimeoutMs;
-    const { gateway } = this.#options;
-    const socket =
-      gateway === undefined
-        ? await connectPinned({ ...this.#options, timeoutMs })
-        : connectTcp({ host: gateway, port: gatewayPort });
-    // Between calls nobody else listens, and an edge may hang up at any time.
-    socket.on('error', () => socket.destroy());
+    const socket = await openEdgeSocket(this.#options);
     this.#socket = socket;
     return socket;
   }
+}
+
+/** A connection to the API that nobody uses yet. Throws 'edge-unreachable' or 'edge-impostor'. */
+export async function openEdgeSocket(options: EdgeClientOptions): Promise<Socket> {
+  const { gateway, timeoutMs = defaultTimeoutMs } = options;
+  const socket =
+    gateway === undefined
+      ? await connectAnyPort({ ...options, timeoutMs }, options.morePorts)
+      : connectTcp({ host: gateway, port: gatewayPort });
+  // Between calls nobody else listens, and an edge may hang up at any time.
+  socket.on('error', () => socket.destroy());
+  return socket;
+}
+
+/** `payload`: JSON that follows. */
+export function edgeHeaders(options: EdgeClientOptions, payload?: string): Record<string, string | number> {
+  const { bearer: secret, gateway } = options;
+  const bearer = gateway === undefined ? secret : undefined;
+  return {
+    accept: 'application/json',
+    connection: 'keep-alive',
+    ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+    ...(payload === undefined
+      ? {}
+      : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+  };
 }
 
 /** The edge's own code where the error is its refusal. */

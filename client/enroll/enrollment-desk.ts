@@ -4,14 +4,25 @@
  */
 
 import { hostname } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import { decodeBase64Key, encodeBase64 } from '../../shared/core/base/bytes.ts';
 import type { UnixMs } from '../../shared/core/base/time.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
-import type { DeviceView } from '../../shared/core/registration/api.ts';
+import type {
+  DeviceBody,
+  DeviceConfig,
+  DeviceResult,
+  DeviceRouteName,
+  DeviceView,
+} from '../../shared/core/registration/api.ts';
+import type { ConfigEvent } from '../../shared/core/registration/config-events.ts';
+import type { FeedbackReceipt, FeedbackRequest } from '../../shared/core/registration/feedback-api.ts';
 import { nativeDhSuite } from '../../shared/node/crypto/native-dh.ts';
 import type { EdgeStore, StoredEdge } from '../settings/edges.ts';
 import { isEdgeName } from '../settings/schema.ts';
+import { type EdgeEvents, openEvents } from './edge-events.ts';
 import {
+  clientOptionsOf,
   confOf,
   type EnrolParts,
   enrol,
@@ -19,6 +30,7 @@ import {
   leave,
   registeredClient,
   rotateKey,
+  withPorts,
 } from './enrollment.ts';
 import type { OpenSocket } from './pinned-connection.ts';
 import type { Registration, RegistrationStore } from './registrations.ts';
@@ -30,6 +42,8 @@ export interface EnrollmentDeskParts {
   readonly pendingPath: string;
   readonly unixNow: () => UnixMs;
   readonly open?: OpenSocket;
+  /** What the edge wants, each time that it was asked. */
+  readonly onConfig?: (edge: string, config: DeviceConfig) => void;
   /** The edge's address in the tunnel, while all traffic of this machine takes that; else undefined. */
   readonly gatewayOf?: (edge: string) => string | undefined;
 }
@@ -84,6 +98,20 @@ export class EnrollmentDesk {
     }
   }
 
+  /** One call of the edge's API as this device. Throws 'not-registered' where it never enrolled there. */
+  async call<Name extends DeviceRouteName>(
+    edge: string,
+    name: Name,
+    ...body: DeviceBody<Name> extends undefined ? [] : [DeviceBody<Name>]
+  ): Promise<DeviceResult<Name>> {
+    const client = registeredClient(this.#parts.registrations.require(edge), this.#opening(edge));
+    try {
+      return await client.call(name, ...body);
+    } finally {
+      client.close();
+    }
+  }
+
   /** The former key works for a minute more. */
   rotateKeys(edge: string): Promise<StoredEdge> {
     return this.#afterLast(async () => {
@@ -113,6 +141,9 @@ export class EnrollmentDesk {
       const client = registeredClient(registration, this.#opening(edge));
       try {
         const wanted = await client.call('config');
+        this.#parts.onConfig?.(edge, wanted);
+        const told = withPorts(registration, wanted);
+        if (!isDeepStrictEqual(told, registration)) registrations.save(edge, told);
         const conf = confOf(wanted, privateKey, { host: registration.host, edgeKey });
         if (conf === edges.conf(edge)) return false;
         edges.add(edge, conf, addedAt);
@@ -131,6 +162,23 @@ export class EnrollmentDesk {
       edges.remove(edge);
       registrations.remove(edge);
     });
+  }
+
+  /** Sends words to whoever runs the edge. Returns how they are known there. */
+  async sendFeedback(edge: string, feedback: FeedbackRequest): Promise<FeedbackReceipt> {
+    const client = registeredClient(this.#parts.registrations.require(edge), this.#opening(edge));
+    try {
+      return await client.call('sendFeedback', feedback);
+    } finally {
+      client.close();
+    }
+  }
+
+  /** Undefined where this machine never enrolled there. Throws where the edge cannot be listened to now. */
+  async listen(edge: string, onEvent: (event: ConfigEvent) => void): Promise<EdgeEvents | undefined> {
+    const registration = this.#parts.registrations.find(edge);
+    if (registration === undefined) return undefined;
+    return openEvents(clientOptionsOf(registration, this.#opening(edge)), onEvent);
   }
 
   /** The edge's file is gone already: its secret goes too. */

@@ -14,7 +14,8 @@ import { formatPin, type Invite, parseInvite, parsePin } from '../../shared/core
 import { type ProofPurpose, provePossession } from '../../shared/core/registration/possession.ts';
 import { parseWgConfig, type WgConfig } from '../../shared/core/uapi/wg-config.ts';
 import { printWgConfig } from '../../shared/core/uapi/wg-config-print.ts';
-import { EdgeClient, problemIn } from './edge-client.ts';
+import { usualHttpsPorts } from './any-port.ts';
+import { EdgeClient, type EdgeClientOptions, problemIn } from './edge-client.ts';
 import { type KeyPair, PendingKey } from './identity.ts';
 import type { OpenSocket } from './pinned-connection.ts';
 import type { Registration } from './registrations.ts';
@@ -61,7 +62,7 @@ export function readInvite(link: string): Invite {
 export async function enrol(link: string, wish: EnrolWish, parts: EnrolParts): Promise<Enrolment> {
   const invite = readInvite(link);
   const keys = new PendingKey(parts.pendingPath).takeOrCreate(purposeOf(invite.token));
-  const client = new EdgeClient({ ...invite, ...clientOptions(parts) });
+  const client = new EdgeClient({ ...invite, morePorts: usualHttpsPorts, ...clientOptions(parts) });
   try {
     const fields = [invite.token, wish.name ?? '', wish.platform ?? ''];
     const proven = await proveKey(client, parts.suite, {
@@ -80,7 +81,7 @@ export async function enrol(link: string, wish: EnrolWish, parts: EnrolParts): P
       edgeName: config.edge.name,
       conf,
       device,
-      registration: registrationOf(invite, device, bearer, parts),
+      registration: withPorts(registrationOf(invite, device, bearer, parts), config),
     };
   } finally {
     client.close();
@@ -98,10 +99,18 @@ export function registeredClient(
   registration: Registration,
   parts: Pick<EnrolParts, 'open' | 'gateway' | 'timeoutMs'> = {},
 ): EdgeClient {
+  return new EdgeClient(clientOptionsOf(registration, parts));
+}
+
+/** How the API is reached as this device. */
+export function clientOptionsOf(
+  registration: Registration,
+  parts: Pick<EnrolParts, 'open' | 'gateway' | 'timeoutMs'> = {},
+): EdgeClientOptions {
   const pin = parsePin(registration.pin);
   if (pin === undefined) throw new CulvertError('not-registered');
-  const { host, port, bearer } = registration;
-  return new EdgeClient({ host, port, pin, bearer, gateway: parts.gateway, ...clientOptions(parts) });
+  const { host, port, bearer, httpsPorts: morePorts = [] } = registration;
+  return { host, port, morePorts, pin, bearer, gateway: parts.gateway, ...clientOptions(parts) };
 }
 
 /**
@@ -229,6 +238,11 @@ function registrationOf(invite: Invite, device: DeviceView, bearer: string, part
     edgeKey: encodeBase64(invite.edgeKey),
     enrolledAt: new Date(parts.unixNow()).toISOString(),
   };
+}
+
+/** By which ports the edge can be reached, as it says itself. */
+export function withPorts(registration: Registration, { edge }: DeviceConfig): Registration {
+  return { ...registration, udpPorts: edge.udpPorts, httpsPorts: edge.httpsPorts };
 }
 
 /** The link itself is a secret, and this goes to the disk. */

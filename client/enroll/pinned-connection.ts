@@ -24,10 +24,17 @@ export interface PinnedOptions extends EdgePlace {
   readonly open?: OpenSocket;
 }
 
+/** For one address of several, on a slow line or a busy machine; Node would take a quarter of a second. */
+const attemptMs = 1500;
+
 /** Throws 'edge-unreachable' or 'edge-impostor'. */
-export function connectPinned(options: PinnedOptions): Promise<TLSSocket> {
+export async function connectPinned(options: PinnedOptions): Promise<TLSSocket> {
   const { host, port } = options;
-  const tcp = options.open?.({ host, port }) ?? connectTcp({ host, port, autoSelectFamily: true });
+  const tcp =
+    options.open?.({ host, port }) ??
+    connectTcp({ host, port, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: attemptMs });
+  // Of a name with several addresses the handle may still change until then, and TLS would hold the wrong one.
+  if (tcp.connecting) await untilConnected(tcp, options);
   return new Promise((resolve, reject) => {
     const socket = connectTls({
       socket: tcp,
@@ -55,6 +62,30 @@ export function connectPinned(options: PinnedOptions): Promise<TLSSocket> {
     tcp.once('error', onError);
     socket.once('close', () => onError(new Error('the connection was closed')));
   });
+}
+
+function untilConnected(tcp: Socket, options: PinnedOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string, cause?: Error): void => {
+      clearTimeout(timer);
+      tcp.destroy();
+      reject(unreachableEdge(options, why, cause));
+    };
+    const timer = setTimeout(() => fail('no answer in time'), options.timeoutMs);
+    const onError = (cause: Error): void => fail(wordsOf(cause), cause);
+    tcp.once('error', onError);
+    tcp.once('connect', () => {
+      clearTimeout(timer);
+      tcp.off('error', onError);
+      resolve();
+    });
+  });
+}
+
+/** Where several addresses were tried, the words are with each of them. */
+function wordsOf(cause: Error): string {
+  if (!(cause instanceof AggregateError)) return cause.message;
+  return cause.errors.map((one) => (one instanceof Error ? one.message : String(one))).join('; ');
 }
 
 export function unreachableEdge(place: EdgePlace, why: string, cause?: unknown): CulvertError {

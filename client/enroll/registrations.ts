@@ -18,6 +18,9 @@ export interface Registration {
   /** Of the API. */
   readonly host: string;
   readonly port: number;
+  /** All that the edge named; absent: nobody asked it. */
+  readonly udpPorts?: readonly number[];
+  readonly httpsPorts?: readonly number[];
   /** 'sha256/…' */
   readonly pin: string;
   /** The edge's WireGuard key, base64. */
@@ -84,13 +87,18 @@ export class RegistrationStore {
   }
 }
 
+function arePorts(ports: readonly number[] | undefined): boolean {
+  return ports === undefined || (Array.isArray(ports) && ports.every((port) => Number.isInteger(port)));
+}
+
 function parse(text: string): Registration | undefined {
   try {
     const { version, ...found } = JSON.parse(text) as Registration & { version?: unknown };
     const { deviceId, bearer, host, port, pin, edgeKey, enrolledAt } = found;
     const texts = [deviceId, host, edgeKey, enrolledAt];
     const isWhole = texts.every((one) => typeof one === 'string') && Number.isInteger(port);
-    const isUsable = isWhole && isToken('device', bearer) && parsePin(pin) !== undefined;
+    const isOpen = arePorts(found.udpPorts) && arePorts(found.httpsPorts);
+    const isUsable = isWhole && isOpen && isToken('device', bearer) && parsePin(pin) !== undefined;
     return version === fileVersion && isUsable ? found : undefined;
   } catch {
     return undefined; // Told by the caller, who knows which file it was.

@@ -24,6 +24,8 @@ export type HostChange =
   | { readonly kind: 'nft-table'; readonly family: string; readonly table: string }
   /** `words` as after `ip rule add`. */
   | { readonly kind: 'ip-rule'; readonly family: 4 | 6; readonly words: readonly string[] }
+  /** All routes in a table of our own, made and undone as a whole. */
+  | { readonly kind: 'route-table'; readonly family: 4 | 6; readonly table: number }
   /** `path` below /proc/sys. */
   | { readonly kind: 'sysctl'; readonly path: string; readonly before: string; readonly after: string }
   /** A value of the user's desktop (desktop-proxy/plan.ts); `before` null: nothing was set. */
@@ -144,6 +146,8 @@ function keyOf(change: HostChange): string {
       return `resolvconf ${change.record}`;
     case 'nft-table':
       return `nft ${change.family} ${change.table}`;
+    case 'route-table':
+      return `table ${change.family} ${change.table}`;
     default:
       return `rule ${change.family} ${change.words.join(' ')}`;
   }
@@ -198,6 +202,8 @@ function isChange(value: unknown): value is HostChange {
   switch (one['kind']) {
     case 'nft-table':
       return isText(one['family']) && isText(one['table']);
+    case 'route-table':
+      return (one['family'] === 4 || one['family'] === 6) && Number.isInteger(one['table']);
     case 'ip-rule':
       return (
         (one['family'] === 4 || one['family'] === 6) &&

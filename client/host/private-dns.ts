@@ -12,8 +12,10 @@ import type { DnsPlan, DnsPort, DnsView } from '../driver/ports.ts';
 import { answerOf, compareWithNetwork, questionFor, questionTypes, typeName } from '../resolver/name-test.ts';
 import { formatPlace, type PrivateDns, type PrivateDnsSettings } from '../resolver/private-dns.ts';
 import type { StubPlace } from '../resolver/stub.ts';
+import type { DnsDecision } from './dns/detect.ts';
 import { indexOf, type OwnLink } from './dns/own-link.ts';
 import type { SystemDns } from './dns/system-dns.ts';
+import type { DnsGuard, OtherResolver } from './firewall/dns-guard.ts';
 
 /** What the control API asks beside the driver. */
 export interface DnsDesk {
@@ -32,9 +34,18 @@ export interface HostDnsOptions {
   readonly mayChange: () => boolean;
   /** Undoes what an earlier run left of DNS. */
   readonly undoLeft: () => Promise<void>;
+  /** Refuses other programs that ask servers of their own. */
+  readonly guard: DnsGuard;
+  /** Whether it should; and who besides us asks for names of the network. */
+  readonly guardPlan: (owner: DnsDecision['owner']) => GuardPlan;
   readonly openLink: (run: Run, log: Log) => Promise<OwnLink>;
   readonly run: Run;
   readonly log: Log;
+}
+
+export interface GuardPlan {
+  readonly isWanted: boolean;
+  readonly other?: OtherResolver | undefined;
 }
 
 /** The port that every program asks by itself. */
@@ -50,6 +61,8 @@ export class HostDns implements DnsPort, DnsDesk {
   #isStarted = false;
   #isTaken = false;
   #isLost = false;
+  /** Port 53 should be closed for others, and is not. */
+  #isPortOpen = false;
 
   constructor(options: HostDnsOptions) {
     this.#options = options;
@@ -78,8 +91,10 @@ export class HostDns implements DnsPort, DnsDesk {
     if (transport !== undefined) {
       await this.#answer(transport);
       await this.#tell(this.#ownServers(), () => this.#linkFor(tunnel?.interfaceName));
+      await this.#guard(mode);
       return;
     }
+    await this.#guard(mode);
     await this.#silence();
     // The edge's resolver, plain inside the tunnel.
     const servers = mode === 'tunnel' ? this.#edgeServers : [];
@@ -90,12 +105,19 @@ export class HostDns implements DnsPort, DnsDesk {
     this.#mode = undefined;
     this.#isStarted = false;
     this.#isTaken = false;
+    this.#isPortOpen = false;
     try {
+      await this.#options.guard.release();
       await this.#options.system.release();
       await this.#options.undoLeft();
     } finally {
       await this.#silence();
     }
+  }
+
+  /** The split tunnel watches other names now. */
+  handleWatchChange(): void {
+    this.#dns?.handleWatchChange();
   }
 
   /** The system's file is another program's now. */
@@ -113,8 +135,16 @@ export class HostDns implements DnsPort, DnsDesk {
       ...(decision === undefined ? {} : { system: { owner: decision.owner, because: decision.because } }),
       answers: stats?.answers ?? {},
       cache: stats?.cache ?? { hits: 0, misses: 0, entries: 0 },
-      upstreams: (stats?.upstreams ?? []).map(({ rttMs, ...rest }) =>
-        rttMs === undefined ? rest : { ...rest, rttMs: rounded(rttMs) },
+      upstreams: (stats?.upstreams ?? []).map(
+        ({ name, isEncrypted, isDown, rttMs, queries, answers, failures }) => ({
+          name,
+          isEncrypted,
+          isDown,
+          queries,
+          answers,
+          failures,
+          ...(rttMs === undefined ? {} : { rttMs: rounded(rttMs) }),
+        }),
       ),
       blockLists: stats?.blockLists ?? [],
       queries: (this.#dns?.queries() ?? []).map(({ at, name, type, origin, ms }) => ({
@@ -132,11 +162,12 @@ export class HostDns implements DnsPort, DnsDesk {
     if (dns?.place === undefined) throw new CulvertError('dns-off');
     const types = questionTypes(request.type);
     const query = questionFor(request.name, types[0] ?? 1);
-    const [answers, upstreams, network] = await Promise.all([
-      Promise.all(types.map((type) => answerOf(dns, request.name, type))),
-      dns.askEach(query),
-      compareWithNetwork(dns, query),
-    ]);
+    const answers = await Promise.all(types.map((type) => answerOf(dns, request.name, type)));
+    // A name that stays here, or in this network, is nobody else's business: not for a test either.
+    if (!dns.goesOutside(query)) {
+      return { name: request.name, answers, upstreams: [] };
+    }
+    const [upstreams, network] = await Promise.all([dns.askEach(query), compareWithNetwork(dns, query)]);
     return { name: request.name, answers, upstreams, ...(network === undefined ? {} : { network }) };
   }
 
@@ -160,6 +191,18 @@ export class HostDns implements DnsPort, DnsDesk {
       throw error;
     }
     this.#dns = dns;
+  }
+
+  /** With a tunnel its own firewall says what leaves; and who asks elsewhere, because we were not taken, must be let. */
+  async #guard(mode: DnsPlan['mode']): Promise<void> {
+    const { guard, guardPlan, system } = this.#options;
+    const isAlone = mode === 'doh' || mode === 'dot';
+    const plan = guardPlan(system.decision?.owner ?? 'none');
+    if (isAlone && this.#isTaken && plan.isWanted) this.#isPortOpen = !(await guard.apply(plan.other));
+    else {
+      this.#isPortOpen = false;
+      await guard.release();
+    }
   }
 
   /** Our own address, where it is one that the system can be told. */
@@ -214,8 +257,14 @@ export class HostDns implements DnsPort, DnsDesk {
     }
     if (this.#mode === 'tunnel' && !this.#isTaken) items.push(healthItem('dns-not-managed'));
     if (this.#isLost) items.push(healthItem('dns-lost'));
+    if (this.#isPortOpen) items.push(healthItem('dns-port-open'));
     if (this.#dns?.hasUnfiltered === true) items.push(healthItem('dns-unfiltered'));
     if (this.#dns?.isUnanswered === true) items.push(healthItem('dns-unanswered'));
+    const untrusted = this.#dns?.untrusted ?? [];
+    if (untrusted.length > 0) {
+      const item = healthItem('dns-untrusted');
+      items.push({ ...item, text: `${item.text} It is: ${untrusted.join(', ')}.` });
+    }
     return items;
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import { type Prefix, parseAddress, parsePrefix, prefixContains } from '../../shared/core/base/ip.ts';
 import type { Log } from '../../shared/core/base/ports.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
@@ -13,14 +14,15 @@ import type { TunnelEvent } from '../../shared/core/tunnel/events.ts';
 import { zeroKey } from '../../shared/core/uapi/values.ts';
 import type { FlowBackend } from '../../shared/node/flows/contract.ts';
 import type { Fact } from '../connection/event.ts';
-import type { Proof } from '../connection/state.ts';
+import type { PeerEndpoint, Proof } from '../connection/state.ts';
 import { allowedIpsOf, withoutLength } from '../driver/effects.ts';
 import type { EdgeProfile, ProxyPlan, ProxyPort, TunnelPlan } from '../driver/ports.ts';
 import { type ProbeTarget, probeTarget } from '../driver/probe-target.ts';
 import type { Gate } from '../proxy/context.ts';
 import type { EdgeVerdict } from '../proxy/edge-check.ts';
 import type { ProxyCalls, ProxySettings } from '../proxy/role.ts';
-import { announce, deviceChangeFor, endedProblem } from './tunnel-facts.ts';
+import type { SessionKeys } from '../quantum/session-keeper.ts';
+import { announce, copiesFor, deviceChangeFor, endedProblem, rekeyFor, renewalFor } from './tunnel-facts.ts';
 
 export interface ProxyWorkerPlan {
   readonly mtu: number;
@@ -31,6 +33,10 @@ export interface ProxyWorkerPlan {
 
 export interface ProxyTunnelOptions {
   readonly startWorker: (plan: ProxyWorkerPlan) => Promise<FlowBackend>;
+  /** A send went unanswered for a second. */
+  readonly onUnanswered: () => void;
+  /** The list of the split tunnel, as text; absent: everything goes into the tunnel. */
+  readonly rules?: () => string;
   readonly log: Log;
 }
 
@@ -85,7 +91,9 @@ export class ProxyTunnel implements ProxyPort {
     if (this.#open !== undefined && isDeepStrictEqual(this.#open.plan, plan)) return;
     await this.close();
     const backend = await this.#options.startWorker(workerPlan(plan));
+    const rules = this.#options.rules?.() ?? '';
     try {
+      if (rules !== '') await ask(backend, 'split', rules);
       const port = await ask(backend, 'listen', plan.access);
       const open: Open = { plan, backend, port };
       this.#open = open;
@@ -93,6 +101,18 @@ export class ProxyTunnel implements ProxyPort {
     } catch (error) {
       await backend.stop();
       throw error;
+    }
+  }
+
+  /** The list of the split tunnel is another one: for connections from now on. Never rejects. */
+  async handleRules(): Promise<void> {
+    const { backend } = this.#open ?? {};
+    if (backend === undefined) return;
+    try {
+      await ask(backend, 'split', this.#options.rules?.() ?? '');
+    } catch (error) {
+      this.#options.log.error('the proxy did not take the rules; it is closed', { text: String(error) });
+      await this.close();
     }
   }
 
@@ -136,14 +156,20 @@ export class ProxyTunnel implements ProxyPort {
     }
   }
 
+  /** As of HostTunnel. */
+  async rekey(keys: SessionKeys | undefined): Promise<void> {
+    const run = this.#run;
+    if (run !== undefined) await this.#open?.backend.configure(rekeyFor(run.plan, keys));
+  }
+
   async probe(): Promise<void> {
     const { backend } = this.#open ?? {};
     const run = this.#run;
-    if (backend === undefined || run === undefined || run.proving.isDone) return;
+    if (backend === undefined || run === undefined) return;
     const { proving } = run;
     const target = probeTarget(run.plan.edge);
     if (target !== undefined) await ask(backend, 'nudge', nudgeOf(target));
-    if (!proving.handshaked || proving.isChecking || proving.verdict !== undefined) return;
+    if (proving.isDone || !proving.handshaked || proving.isChecking || proving.verdict !== undefined) return;
     proving.isChecking = true;
     const judge = (verdict: EdgeVerdict): void => {
       proving.isChecking = false;
@@ -152,6 +178,21 @@ export class ProxyTunnel implements ProxyPort {
     };
     // Not awaited: the driver has other things to do while the far end thinks.
     void ask(backend, 'check', undefined).then(judge, () => judge({ kind: 'stock' }));
+  }
+
+  async renew(endpoints: readonly PeerEndpoint[]): Promise<void> {
+    const { backend } = this.#open ?? {};
+    const run = this.#run;
+    if (backend === undefined || run === undefined) return;
+    // What is there may be another: a new session is proven anew.
+    if (run.proving.isDone) run.proving = unproven();
+    await backend.configure(renewalFor(run.plan, endpoints));
+  }
+
+  /** As HostTunnel does. */
+  async alsoTo(places: readonly Endpoint[], ask: boolean): Promise<void> {
+    const run = this.#run;
+    if (run !== undefined) await this.#open?.backend.configure(copiesFor(run.plan, places, ask));
   }
 
   async status(): Promise<DeviceStatus | undefined> {
@@ -177,7 +218,8 @@ export class ProxyTunnel implements ProxyPort {
       this.#settle(run);
       return;
     }
-    announce(event, { backend, onFact: run.onFact, log: this.#options.log });
+    const { onUnanswered, log } = this.#options;
+    announce(event, { backend, onFact: run.onFact, onUnanswered, log });
   }
 
   /** Our edge must answer its challenge; of a stock server any authenticated packet is enough. */

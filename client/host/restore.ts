@@ -7,13 +7,14 @@ import { rmSync } from 'node:fs';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { Run } from '../../shared/node/run.ts';
 import type { HostPort } from '../driver/ports.ts';
+import { noSplit } from '../split/view.ts';
 import { desktopPlace, type Undone, undoDesktopValue } from './desktop-proxy/apply.ts';
 import { type HostFiles, systemFiles } from './dns/host-files.ts';
 import { undoOurs } from './dns/plain-file.ts';
 import { removeResolvconf } from './dns/resolvconf.ts';
 import { tableFamily, tableName } from './firewall/policy.ts';
 import { type HostChange, type HostPlace, Journal } from './journal.ts';
-import { planRoutes } from './routes/plan.ts';
+import { planRoutes, tunnelTable } from './routes/plan.ts';
 import type { SysctlFiles } from './sysctl.ts';
 
 export interface RestoreTools {
@@ -32,17 +33,26 @@ export class HostRestorer implements HostPort {
     this.#tools = tools;
   }
 
-  /** Undoes all that is pending. What fails stays in the journal, and the rest is undone all the same. */
-  async restore(): Promise<void> {
-    await undoAll(this.#journal, this.#tools);
+  /** Undoes all that is pending, on demand but for the firewall. What fails stays in the journal, and the rest is undone all the same. */
+  async restore(keepFirewall = false): Promise<void> {
+    await undoAll(this.#journal, this.#tools, (change) => keepFirewall && change.kind === 'nft-table');
+  }
+
+  /** Of all changes the firewall alone. */
+  async open(): Promise<void> {
+    await undoAll(this.#journal, this.#tools, (change) => change.kind !== 'nft-table');
   }
 }
 
 /** Returns what was undone, as sentences. Throws 'restore-incomplete' after having tried everything. */
-export async function undoAll(journal: Journal, tools: RestoreTools): Promise<readonly string[]> {
+export async function undoAll(
+  journal: Journal,
+  tools: RestoreTools,
+  stays: (change: HostChange) => boolean = () => false,
+): Promise<readonly string[]> {
   const undone: string[] = [];
   const failures: string[] = [];
-  for (const change of journal.pending()) {
+  for (const change of journal.pending().filter((one) => !stays(one))) {
     try {
       const outcome = await undo(change, tools);
       journal.forget(change);
@@ -89,15 +99,17 @@ export function openForRestore(path: string, place: HostPlace): Journal {
 }
 
 function everythingWeDo(): readonly HostChange[] {
-  const shapes = [
-    ['0.0.0.0/0', '::/0'],
-    ['10.0.0.0/8', 'fd00::/8'],
-  ];
-  const rules = shapes.flatMap(
-    (allowedIps) => planRoutes({ interfaceName: 'any', addresses: [], allowedIps, mtu: 0, ipv6: true }).rules,
-  );
+  const shape = {
+    interfaceName: 'any',
+    addresses: [],
+    allowedIps: ['0.0.0.0/0', '::/0'],
+    mtu: 0,
+    ipv6: true,
+  };
+  const { rules } = planRoutes(shape, { ...noSplit, outsideGroup: 'any' });
   return [
     { kind: 'nft-table', family: tableFamily, table: tableName },
+    ...([4, 6] as const).map((family): HostChange => ({ kind: 'route-table', family, table: tunnelTable })),
     ...rules.map(({ family, words }): HostChange => ({ kind: 'ip-rule', family, words })),
   ];
 }
@@ -111,6 +123,9 @@ async function undo(change: HostChange, tools: RestoreTools): Promise<Undone | u
     }
     case 'ip-rule':
       await deleteRule(change.family, change.words, tools.run);
+      return undefined;
+    case 'route-table':
+      await flushTable(change.family, change.table, tools.run);
       return undefined;
     case 'desktop-value':
       return undoDesktopValue(change, tools.run);
@@ -141,12 +156,19 @@ async function deleteRule(family: 4 | 6, words: readonly string[], run: Run): Pr
   }
 }
 
+/** `ip` counts a table that does not exist as a failure; there is nothing to undo then. */
+async function flushTable(family: 4 | 6, table: number, run: Run): Promise<void> {
+  await run('ip', [`-${family}`, 'route', 'flush', 'table', String(table)], { allowFailure: true });
+}
+
 function sentence(change: HostChange): string {
   switch (change.kind) {
     case 'nft-table':
       return `firewall: removed table ${change.family} ${change.table}`;
     case 'ip-rule':
       return `routing: removed IPv${change.family} rule ${change.words.join(' ')}`;
+    case 'route-table':
+      return `routing: emptied IPv${change.family} table ${change.table}`;
     case 'resolv-conf':
       return `DNS: put ${change.path} back as it was`;
     case 'resolvconf':

@@ -3,15 +3,17 @@
  * events as facts for the connection. Decides nothing.
  */
 
+import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { DeviceChange } from '../../shared/core/tunnel/config.ts';
 import type { TunnelEvent } from '../../shared/core/tunnel/events.ts';
 import { toDeviceChange } from '../../shared/core/uapi/device-change.ts';
-import { formatHostPort } from '../../shared/core/uapi/values.ts';
+import { formatHostPort, zeroKey } from '../../shared/core/uapi/values.ts';
 import type { TunnelBackend } from '../../shared/node/dataplane/messages.ts';
 import type { Fact } from '../connection/event.ts';
 import type { PeerEndpoint, Problem } from '../connection/state.ts';
 import type { TunnelPlan } from '../driver/ports.ts';
+import type { SessionKeys } from '../quantum/session-keeper.ts';
 
 /** Any local port, the plan's mark, and what the file says of keys and peers. */
 export function deviceChangeFor(plan: TunnelPlan): DeviceChange {
@@ -19,15 +21,52 @@ export function deviceChangeFor(plan: TunnelPlan): DeviceChange {
   return { listenPort: 0, ...change, fwmark: plan.mark };
 }
 
+/** What asks the peers of a file for new sessions, at these endpoints. */
+export function renewalFor({ edge }: TunnelPlan, endpoints: readonly PeerEndpoint[]): DeviceChange {
+  const peers = edge.config.peers.flatMap(({ publicKey }, i) => {
+    const place = endpoints.find(({ peer }) => peer === i);
+    if (place === undefined) return [];
+    const endpoint = { address: place.address, port: place.port };
+    return [{ publicKey, updateOnly: true, endpoint, renew: true, allowedIps: [] }];
+  });
+  return { peers };
+}
+
+/** Initiations to the enrolled edge go to these places too; `ask`: and one is sent now. None: to no others any more. */
+export function copiesFor({ edge }: TunnelPlan, places: readonly Endpoint[], ask: boolean): DeviceChange {
+  const [peer] = edge.config.peers;
+  if (peer === undefined) return { peers: [] };
+  const { publicKey } = peer;
+  const more = ask ? { renew: true } : {};
+  return { peers: [{ publicKey, updateOnly: true, alsoTo: places, allowedIps: [], ...more }] };
+}
+
+/** The tunnel goes on with keys for one session, or with those of its file, and asks for a new session at once. */
+export function rekeyFor({ edge }: TunnelPlan, keys: SessionKeys | undefined): DeviceChange {
+  const { interface: own, peers } = edge.config;
+  const privateKey = keys?.privateKey ?? own.privateKey;
+  const [peer] = peers;
+  if (peer === undefined || privateKey === undefined) return { peers: [] };
+  const presharedKey = keys?.presharedKey ?? peer.presharedKey ?? zeroKey();
+  const { publicKey } = peer;
+  return { privateKey, peers: [{ publicKey, updateOnly: true, presharedKey, renew: true, allowedIps: [] }] };
+}
+
 export interface AnnounceOptions {
   readonly backend: Pick<TunnelBackend, 'status'>;
   readonly onFact: (fact: Fact) => void;
+  /** A send went unanswered for a second. */
+  readonly onUnanswered: () => void;
   readonly log: Log;
 }
 
 /** The fact that an event of the device is; where it roamed, once the device has said where to. */
-export function announce(event: TunnelEvent, { backend, onFact, log }: AnnounceOptions): void {
+export function announce(event: TunnelEvent, options: AnnounceOptions): void {
+  const { backend, onFact, onUnanswered, log } = options;
   switch (event.kind) {
+    case 'unanswered':
+      onUnanswered();
+      return;
     case 'established':
       onFact({ kind: 'handshake' });
       return;

@@ -4,18 +4,23 @@
  */
 
 import { createSocket } from 'node:dgram';
+import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
 import type { TunnelBackend } from '../../shared/node/dataplane/messages.ts';
 import type { UapiServer, UapiServerOptions } from '../../shared/node/uapi/uapi-socket.ts';
 import type { Fact } from '../connection/event.ts';
+import type { PeerEndpoint } from '../connection/state.ts';
 import type { TunnelPlan, TunnelPort } from '../driver/ports.ts';
 import { type ProbeTarget, probeTarget } from '../driver/probe-target.ts';
-import { announce, deviceChangeFor, endedProblem } from './tunnel-facts.ts';
+import type { SessionKeys } from '../quantum/session-keeper.ts';
+import { announce, copiesFor, deviceChangeFor, endedProblem, rekeyFor, renewalFor } from './tunnel-facts.ts';
 
 export interface HostTunnelOptions {
   readonly startThread: (interfaceName: string, mtu: number) => Promise<TunnelBackend>;
   readonly serveUapi: (options: UapiServerOptions) => Promise<UapiServer>;
+  /** A send went unanswered for a second. */
+  readonly onUnanswered: () => void;
   readonly log: Log;
 }
 
@@ -37,8 +42,8 @@ export class HostTunnel implements TunnelPort {
   async start(plan: TunnelPlan, onFact: (fact: Fact) => void): Promise<void> {
     await this.stop();
     const backend = await this.#options.startThread(plan.interfaceName, plan.mtu);
-    const { log } = this.#options;
-    const unsubscribe = backend.onEvent((event) => announce(event, { backend, onFact, log }));
+    const { log, onUnanswered } = this.#options;
+    const unsubscribe = backend.onEvent((event) => announce(event, { backend, onFact, onUnanswered, log }));
     try {
       // The mark comes first: not one datagram may leave without it.
       await backend.configure({ fwmark: plan.mark, peers: [] });
@@ -67,6 +72,23 @@ export class HostTunnel implements TunnelPort {
   async probe(): Promise<void> {
     const target = this.#open === undefined ? undefined : probeTarget(this.#open.plan.edge);
     if (target !== undefined) await sendDatagram(target);
+  }
+
+  async renew(endpoints: readonly PeerEndpoint[]): Promise<void> {
+    const open = this.#open;
+    if (open !== undefined) await open.backend.configure(renewalFor(open.plan, endpoints));
+  }
+
+  /** Initiations go to these places, too; `ask`: and one is sent now. None: to no others any more. */
+  async alsoTo(places: readonly Endpoint[], ask: boolean): Promise<void> {
+    const open = this.#open;
+    if (open !== undefined) await open.backend.configure(copiesFor(open.plan, places, ask));
+  }
+
+  /** Goes on with these keys; absent: with those of the file. Nothing happens without a tunnel. */
+  async rekey(keys: SessionKeys | undefined): Promise<void> {
+    const open = this.#open;
+    if (open !== undefined) await open.backend.configure(rekeyFor(open.plan, keys));
   }
 
   async status(): Promise<DeviceStatus | undefined> {

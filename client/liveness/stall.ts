@@ -38,6 +38,8 @@ export interface StallOptions {
   readonly probeBytes: number;
   /** The device itself announces a send that was not answered for a second: then nobody need look while it is quiet. */
   readonly announced?: boolean;
+  /** A round trip through the tunnel, where one was measured: a slow link is given more time. */
+  readonly rttMs?: number;
 }
 
 /** While nothing is owed. What was sent since the tick before is taken for as old as that tick. */
@@ -46,6 +48,8 @@ export const idleTickMs: number = secondMs;
 export const announcedTickMs: number = 60 * secondMs;
 export const askAfterMs: number = secondMs;
 export const stalledAfterAskingMs: number = 2 * secondMs;
+/** On a slow link an answer may take two round trips, and some more. */
+const slowLinkSlackMs = 500;
 /** A lost packet is no lost tunnel: so often until then. */
 export const probeEveryMs = 500;
 /** The paper's keepalive, and a round trip. */
@@ -85,6 +89,7 @@ export class StallWatch {
   readonly #peers: number;
   readonly #probeBytes: number;
   readonly #idleMs: number;
+  readonly #patienceMs: number;
   #answersProbes: boolean;
   #phase: Phase = { kind: 'quiet' };
   #last: TunnelCounters | undefined;
@@ -100,6 +105,8 @@ export class StallWatch {
     this.#peers = Math.max(1, options.peers);
     this.#probeBytes = options.probeBytes;
     this.#idleMs = options.announced === true ? announcedTickMs : idleTickMs;
+    const { rttMs = 0 } = options;
+    this.#patienceMs = Math.max(stalledAfterAskingMs, rttMs * 2 + slowLinkSlackMs);
     this.#answersProbes = options.answersProbes;
     this.#lastTickAt = now;
     this.#expectedAt = now;
@@ -158,8 +165,7 @@ export class StallWatch {
 
   #hear(wantsAnswer: boolean, lastTickAt: MonoMs, now: MonoMs): void {
     this.#heardAt = now;
-    if (this.#askedAt !== undefined && now - this.#askedAt <= stalledAfterAskingMs)
-      this.#answersProbes = true;
+    if (this.#askedAt !== undefined && now - this.#askedAt <= this.#patienceMs) this.#answersProbes = true;
     this.#askedAt = undefined;
     // What was sent meanwhile may have been sent after that, and be unanswered.
     const since = notOlder(lastTickAt, now, mixedAgeMs);
@@ -198,7 +204,7 @@ export class StallWatch {
     if (this.#phase.kind === 'stalled') {
       this.#phase = stalledFor(probeEveryMs, now);
     } else {
-      const patienceMs = this.#answersProbes ? stalledAfterAskingMs : stockAnswerMs;
+      const patienceMs = this.#answersProbes ? this.#patienceMs : Math.max(stockAnswerMs, this.#patienceMs);
       const stalledAt = after(now, patienceMs);
       this.#phase = { kind: 'asking', probeAt: after(now, probeEveryMs), stalledAt, thaws };
       this.#askedAt = now;

@@ -6,8 +6,13 @@ import type { ProxyCounters } from './counters.ts';
 import type { Dialer } from './dialer.ts';
 import type { ProxyLimits } from './limits.ts';
 
-/** Closed: every request is refused at once, with `reason` where the protocol has room for a sentence. */
-export type Gate = { readonly kind: 'open' } | { readonly kind: 'closed'; readonly reason: string };
+/**
+ * Closed: every request is refused at once, with `reason` where the protocol has room for a sentence. What is being
+ * carried is cut; with `keeps` it waits for the tunnel.
+ */
+export type Gate =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'closed'; readonly reason: string; readonly keeps?: true };
 
 export interface ProxyContext {
   readonly dialer: Dialer;

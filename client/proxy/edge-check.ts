@@ -4,12 +4,13 @@
  * then only the tunnel's own proof counts. Asks nobody else.
  */
 
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { encodeHex } from '../../shared/core/base/bytes.ts';
 import { formatAddress, parseAddress } from '../../shared/core/base/ip.ts';
 import type { Entropy } from '../../shared/core/base/ports.ts';
 import { type MonoMs, secondMs } from '../../shared/core/base/time.ts';
+import { request } from '../../shared/node/http.ts';
 import type { Dialer } from './dialer.ts';
 
 export interface EdgeCheckOptions {

@@ -3,7 +3,7 @@
  * how a body is framed, and answers of our own. Pure. No Via, no Forwarded: nobody is told of us.
  */
 
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from '../../shared/node/http.ts';
 import type { HttpTarget } from './target.ts';
 
 /** Names and values in turn, in the order and spelling they came. */

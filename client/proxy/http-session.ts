@@ -3,9 +3,10 @@
  * whether an exchange is under way. One exchange at a time; a second origin replaces the first.
  */
 
-import { Agent, type ClientRequest, request } from 'node:http';
+import type { ClientRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { assert } from '../../shared/core/base/assert.ts';
+import { Agent, request } from '../../shared/node/http.ts';
 import type { ClientConnection } from './connection.ts';
 import { asDialError } from './failures.ts';
 import { maxHttpHeadBytes } from './limits.ts';

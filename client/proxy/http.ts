@@ -4,9 +4,10 @@
  * and the port's own page.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { breakOff } from '../../shared/node/flows/splice.ts';
+import { createServer } from '../../shared/node/http.ts';
 import { basicMatches, isSelf } from './access.ts';
 import type { ClientConnection } from './connection.ts';
 import type { ProxyContext } from './context.ts';

@@ -6,10 +6,12 @@
 import { parseAddress, parsePrefix } from '../../shared/core/base/ip.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { FlowParts, FlowRole } from '../../shared/node/flows/contract.ts';
+import { parseRules, type SplitRule } from '../split/rules.ts';
 import type { Credentials } from './access.ts';
 import type { Gate } from './context.ts';
 import { checkEdge, type EdgeVerdict } from './edge-check.ts';
 import { ProxyServer } from './server.ts';
+import { SplitDialer } from './split-dialer.ts';
 import { TunnelDialer } from './tunnel-dialer.ts';
 import { TunnelNames } from './tunnel-names.ts';
 
@@ -38,6 +40,8 @@ export interface ProxyCalls {
   /** Answers the port. Rejects with 'port-in-use' and the like. */
   readonly listen: readonly [ListenRequest, number];
   readonly gate: readonly [Gate, undefined];
+  /** The list of the split tunnel, as parseRules reads it. */
+  readonly split: readonly [string, undefined];
   readonly check: readonly [undefined, EdgeVerdict];
   readonly nudge: readonly [NudgeRequest, undefined];
 }
@@ -59,11 +63,16 @@ export function makeProxyRole(parts: FlowParts): FlowRole {
   });
   const reachable = settings.reachable.map(parsePrefix).filter((prefix) => prefix !== undefined);
   const dialer = new TunnelDialer({ stack, names, own, reachable, now });
+  const split = new SplitDialer(dialer);
   let proxy: ProxyServer | undefined;
   let gate: Gate | undefined;
 
   async function listen({ port, credentials }: ListenRequest): Promise<number> {
-    const server = new ProxyServer({ dialer, log, ...(credentials === undefined ? {} : { credentials }) });
+    const server = new ProxyServer({
+      dialer: split,
+      log,
+      ...(credentials === undefined ? {} : { credentials }),
+    });
     if (gate !== undefined) server.setGate(gate);
     await server.listen(port);
     proxy = server;
@@ -75,18 +84,6 @@ export function makeProxyRole(parts: FlowParts): FlowRole {
     proxy?.setGate(wanted);
   }
 
-  function nudge({ address, port, payload }: NudgeRequest): undefined {
-    const destination = parseAddress(address);
-    if (destination === undefined) return;
-    // The channel ends by itself: nothing is heard there, but the tunnel hears that something came back.
-    stack.openUdp({ destination, port })?.send(payload);
-    // Who ignores a datagram still answers a connection, if only with a reset.
-    stack.connectTcp({ destination, port }, AbortSignal.timeout(nudgeMs)).then(
-      (stream) => stream.on('error', () => undefined).destroy(),
-      () => undefined,
-    );
-  }
-
   return {
     call: (name, argument) => {
       switch (name as keyof ProxyCalls) {
@@ -94,14 +91,34 @@ export function makeProxyRole(parts: FlowParts): FlowRole {
           return listen(argument as ListenRequest);
         case 'gate':
           return setGate(argument as Gate);
+        case 'split':
+          return split.setRules(rulesIn(argument as string));
         case 'check':
           return checkEdge({ dialer, entropy, now });
         case 'nudge':
-          return nudge(argument as NudgeRequest);
+          return nudge(stack, argument as NudgeRequest);
         default:
           throw new CulvertError('internal', { text: `The proxy's worker knows no call '${name}'.` });
       }
     },
     close: () => proxy?.close(),
   };
+}
+
+function nudge(stack: FlowParts['stack'], { address, port, payload }: NudgeRequest): undefined {
+  const destination = parseAddress(address);
+  if (destination === undefined) return;
+  // The channel ends by itself: nothing is heard there, but the tunnel hears that something came back.
+  stack.openUdp({ destination, port })?.send(payload);
+  // Who ignores a datagram still answers a connection, if only with a reset.
+  stack.connectTcp({ destination, port }, AbortSignal.timeout(nudgeMs)).then(
+    (stream) => stream.on('error', () => undefined).destroy(),
+    () => undefined,
+  );
+}
+
+function rulesIn(text: string): readonly SplitRule[] {
+  const rules = parseRules(text);
+  if (!('problems' in rules)) return rules;
+  throw new CulvertError('internal', { text: 'The rules for the proxy make no sense.' });
 }

@@ -85,9 +85,9 @@ export class ProxyServer {
    * `reason`, one sentence for people. Idempotent.
    */
   setGate(gate: Gate): void {
-    const wasOpen = this.#gate.kind === 'open';
+    const carries = this.#gate.kind === 'open' || this.#gate.keeps === true;
     this.#gate = gate;
-    if (gate.kind !== 'closed' || !wasOpen) return;
+    if (gate.kind !== 'closed' || gate.keeps === true || !carries) return;
     for (const connection of this.#connections) connection.cut(gate.reason);
   }
 

@@ -3,6 +3,7 @@
  * names, names of the network, then the private upstream. Decides where; others ask. Never rejects.
  */
 
+import type { Span } from '../../shared/core/base/span.ts';
 import type { MonoMs, UnixMs } from '../../shared/core/base/time.ts';
 import { cacheKey } from '../../shared/core/dns/cache.ts';
 import { canonicalText } from '../../shared/core/dns/name.ts';
@@ -45,13 +46,25 @@ export interface PipelineParts {
   readonly askOutside: (query: DnsMessage) => Promise<Found>;
   /** What the cache of the private upstream has for the question, fresh. `key`: its cacheKey. */
   readonly fromCache: (query: DnsMessage, key: string) => Uint8Array | undefined;
+  /** What that has answered before, from bytes to bytes; false: the long way. */
+  readonly atOnce: (question: Span, answer: Span) => boolean;
+  /** What was answered before has to go the long way again. */
+  readonly forgetAtOnce: () => void;
   /** The network's own resolver, or the rule's. Undefined where there is none. */
   readonly askLocal: (query: DnsMessage, rule: FallbackRule) => Promise<Found | undefined>;
   /** Names under `culvert`: of the edge, its devices. Undefined where there is no tunnel. */
   readonly askEdge: (query: DnsMessage) => Promise<Found | undefined>;
+  /** Names whose answers somebody here has to know before the program that asked does. */
+  readonly watch?: AnswerWatch;
   readonly log: QueryLog;
   readonly now: () => MonoMs;
   readonly unixNow: () => UnixMs;
+}
+
+export interface AnswerWatch {
+  readonly wants: (name: string) => boolean;
+  /** Resolves when the program may have the answer. Never rejects. */
+  readonly learn: (name: string, answer: Uint8Array) => Promise<void>;
 }
 
 export type PipelineCounts = Record<AnswerOrigin, number>;
@@ -104,6 +117,14 @@ export class Pipeline {
   set rules(rules: PipelineRules) {
     this.#rules = rules;
     this.#outside.clear();
+    this.#parts.forgetAtOnce();
+  }
+
+  /** For the stub, before `answer`: the usual answer, asked for more than once. Nothing is logged here. */
+  answerAtOnce(question: Span, answer: Span): boolean {
+    if (this.#parts.log.isOn || !this.#parts.atOnce(question, answer)) return false;
+    this.counts.cache++;
+    return true;
   }
 
   /** For the stub. Undefined: silence, since it was no question. At once where the cache has it. */
@@ -139,13 +160,23 @@ export class Pipeline {
     this.#outside.add(cacheKey(query));
   }
 
+  /** Whether such a name is asked of the private upstreams at all; where not, a test must not ask them either. */
+  goesOutside(query: DnsMessage): boolean {
+    const { blockList, localDomains } = this.#rules;
+    const name = canonicalText(query.question?.name ?? '.');
+    const isOurs = name === ownTopName || name.endsWith(`.${ownTopName}`);
+    if (isOurs || blockList.find(name) !== undefined || localDomains.find(name) !== undefined) return false;
+    return [false, true].every((isPublic) => findSpecialName(query.questionName, isPublic) === undefined);
+  }
+
   /** For a question that makes sense. Counts and logs; the answer may be larger than the asker takes. */
   async resolve(query: DnsMessage): Promise<Found> {
     const started = this.#parts.now();
     const name = canonicalText(query.question?.name ?? '.');
     const found = await this.#find(query, name).catch((): Found => failure(query, 'no upstream answers'));
     this.counts[found.origin]++;
-    const { log, now, unixNow } = this.#parts;
+    const { log, now, unixNow, watch } = this.#parts;
+    if (watch?.wants(name) === true) await watch.learn(name, found.bytes);
     if (log.isOn) {
       const type = query.question?.type ?? 0;
       log.add({ at: unixNow(), name, type, origin: found.origin, ms: now() - started });
@@ -173,7 +204,7 @@ export class Pipeline {
     }
     const outside = findSpecialName(query.questionName, true);
     if (outside !== undefined) return { bytes: answerSpecialName(query, outside), origin: 'special' };
-    this.#noteOutside(query);
+    if (this.#parts.watch?.wants(name) !== true) this.#noteOutside(query);
     return this.#checked(query, name, await this.#parts.askOutside(query));
   }
 

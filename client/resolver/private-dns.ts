@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { Entropy, Log } from '../../shared/core/base/ports.ts';
+import type { MonoMs } from '../../shared/core/base/time.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { dressAnswer, stripAnswer } from '../../shared/core/dns/edns.ts';
 import { type DnsMessage, readMessage } from '../../shared/core/dns/reader.ts';
@@ -19,7 +20,13 @@ import { createPlainUpstream } from '../../shared/node/resolver/upstream-plain.t
 import { cloudflare, type Family } from '../../shared/node/resolver/well-known.ts';
 import { BlockList, type BlockSource } from './block-list.ts';
 import { type FallbackRule, LocalDomains } from './local-domains.ts';
-import { type Found, Pipeline, type PipelineCounts, type PipelineRules } from './pipeline.ts';
+import {
+  type AnswerWatch,
+  type Found,
+  Pipeline,
+  type PipelineCounts,
+  type PipelineRules,
+} from './pipeline.ts';
 import { type LoggedQuery, QueryLog } from './query-log.ts';
 import { RebindGuard } from './rebind.ts';
 import { Stub, type StubPlace } from './stub.ts';
@@ -48,6 +55,10 @@ export interface PrivateDnsParts {
   readonly networkServers: () => readonly string[];
   /** Resolvers inside the tunnel, numeric; empty where there is none. */
   readonly edgeServers: () => readonly string[];
+  /** Firewall mark of questions that go in the clear; absent: none. */
+  readonly plainMark?: number | undefined;
+  /** Names whose answers the split tunnel has to know before a program does. */
+  readonly watch?: AnswerWatch;
 }
 
 export interface PrivateDnsStatus {
@@ -96,6 +107,8 @@ export class PrivateDns {
   #settings: PrivateDnsSettings;
   #opened: OpenedResolver;
   #blockList: BlockList;
+  /** When the questions came that are answered now. */
+  #roundAt: MonoMs;
 
   /** Throws CulvertError for settings that make no sense. Opens nothing yet. */
   constructor(settings: PrivateDnsSettings, parts: PrivateDnsParts) {
@@ -105,16 +118,29 @@ export class PrivateDns {
     this.#blockList = readBlockList(settings, parts.log);
     this.#log.turn(settings.queryLog);
     const { clock } = parts;
+    this.#roundAt = clock.now();
     this.#pipeline = new Pipeline(this.#rules(undefined), {
       askOutside: (query) => this.#askOutside(query),
       fromCache: (query, key) => this.#opened.resolver.answerFromCache(query, key),
+      atOnce: (question, answer) => this.#opened.resolver.answerAtOnce(question, answer, this.#roundAt),
+      forgetAtOnce: () => this.#opened.resolver.forgetHot(),
       askLocal: (query, rule) => this.#askLocal(query, rule),
       askEdge: (query) => this.#askPlain(query, parts.edgeServers(), 'own'),
+      ...(parts.watch === undefined ? {} : { watch: parts.watch }),
       log: this.#log,
       now: () => clock.now(),
       unixNow: () => clock.unix(),
     });
-    this.#stub = new Stub({ answer: (query, about) => this.#pipeline.answer(query, about), log: parts.log });
+    this.#stub = new Stub({
+      answer: (query, about) => this.#pipeline.answer(query, about),
+      atOnce: {
+        beginRound: () => {
+          this.#roundAt = clock.now();
+        },
+        answer: (question, answer) => this.#pipeline.answerAtOnce(question, answer),
+      },
+      log: parts.log,
+    });
   }
 
   get place(): StubPlace | undefined {
@@ -146,6 +172,11 @@ export class PrivateDns {
   /** `why`: everything fails with this sentence; undefined: answers. */
   setClosed(why: string | undefined): void {
     this.#pipeline.rules = this.#rules(why);
+  }
+
+  /** Other names are watched now: what was answered at once goes the long way again. */
+  handleWatchChange(): void {
+    this.#pipeline.rules = this.#rules(this.#pipeline.rules.closed);
   }
 
   /** Another network, or the tunnel came or went: connections of before lead nowhere. */
@@ -187,6 +218,12 @@ export class PrivateDns {
     return states.length > 0 && states.every((state) => state.isDown);
   }
 
+  /** Upstreams whose certificate is not to be trusted. */
+  get untrusted(): readonly string[] {
+    const states = this.#opened.resolver.upstreams();
+    return states.filter(({ isUntrusted }) => isUntrusted).map(({ name }) => name);
+  }
+
   /** Asks as a program of this machine would. */
   async trace(query: DnsMessage): Promise<DnsTrace> {
     const { clock } = this.#parts;
@@ -216,6 +253,11 @@ export class PrivateDns {
     const [server] = this.#parts.networkServers();
     if (server === undefined) return undefined;
     return readMessage(await this.#plainUpstream(server).query(query.bytes, AbortSignal.timeout(trialMs)));
+  }
+
+  /** Whether such a name is asked of the private upstreams at all. */
+  goesOutside(query: DnsMessage): boolean {
+    return this.#pipeline.goesOutside(query);
   }
 
   queries(): readonly LoggedQuery[] {
@@ -281,11 +323,11 @@ export class PrivateDns {
       for (const upstream of this.#plain.values()) upstream.close();
       this.#plain.clear();
     }
-    const { clock, log, entropy } = this.#parts;
+    const { clock, log, entropy, plainMark } = this.#parts;
     const target = { name: `udp://${server}`, address: server, port: plainPort, identity: '', path: '' };
     const upstream = createPlainUpstream(
       target,
-      { clock, log, trusted: [], dial: systemDial, times: dotTimes },
+      { clock, log, trusted: [], dial: systemDial, times: dotTimes, plainMark },
       entropy,
     );
     this.#plain.set(server, upstream);
@@ -312,7 +354,7 @@ function askedOf(settings: PrivateDnsSettings): unknown {
 
 function open(settings: PrivateDnsSettings, parts: PrivateDnsParts): OpenedResolver {
   const { transport, upstreams, families, caFile } = settings;
-  const { clock, log, entropy } = parts;
+  const { clock, log, entropy, plainMark } = parts;
   // The first address of 1.1.1.1 stands for all of them.
   const texts = upstreams.length > 0 ? upstreams : cloudflare.off.addresses.slice(0, 1);
   return openResolver(
@@ -322,7 +364,7 @@ function open(settings: PrivateDnsSettings, parts: PrivateDnsParts): OpenedResol
       preferred: transport,
       ...(caFile === '' ? {} : { caFile }),
     },
-    { clock, log, entropy },
+    { clock, log, entropy, plainMark },
   );
 }
 

@@ -3,12 +3,14 @@
  * names; the pipeline answers. An odd packet costs a packet.
  */
 
-import { createSocket, type RemoteInfo, type Socket, type SocketOptions } from 'node:dgram';
 import { createServer, type Server, type Socket as TcpSocket } from 'node:net';
 import type { Log } from '../../shared/core/base/ports.ts';
+import type { Span } from '../../shared/core/base/span.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { maxMessageSize } from '../../shared/core/dns/types.ts';
 import { serveDnsStream } from '../../shared/node/resolver/dns-stream.ts';
+import { openReplyPort } from '../../shared/node/udp/open-reply.ts';
+import { maxReplyBytes, type ReplyPort } from '../../shared/node/udp/reply-port.ts';
 
 /** The answer, or undefined for silence; at once where it is known. Never rejects. `query` may be kept. */
 export type AnswerQuery = (
@@ -27,30 +29,30 @@ export interface StubPlace {
   readonly port: number;
 }
 
+/** Over UDP, before `answer` is asked: what is known needs no promise and no array. */
+export interface AtOnce {
+  /** Questions follow: the moment to look at a clock. */
+  beginRound(): void;
+  /** As answerAtOnce of ReplyHandler (shared/node/udp/reply-port.ts). */
+  answer(question: Span, answer: Span): boolean;
+}
+
 export interface StubOptions {
   readonly answer: AnswerQuery;
+  readonly atOnce?: AtOnce;
   readonly log: Log;
 }
 
-/** Questions under way over UDP; more are lost, as a full queue would lose them. */
-const maxUnderWay = 4096;
 const maxConnections = 256;
 /** Loopback carries it in one piece. */
-const maxUdpAnswer = 4096;
-/** Bytes that a port may owe before answers are dropped. */
-const maxOwedBytes = 4 * 1024 * 1024;
-const overUdp: AskedHow = { overTcp: false, maxBytes: maxUdpAnswer };
+const overUdp: AskedHow = { overTcp: false, maxBytes: maxReplyBytes };
 const overStream: AskedHow = { overTcp: true, maxBytes: maxMessageSize };
-/** Askers come with numeric addresses: without this every answer would wait for a turn of its own. */
-const numericLookup: SocketOptions['lookup'] = (address, _options, found) =>
-  found(null, address, address.includes(':') ? 6 : 4);
 
 export class Stub {
   readonly #options: StubOptions;
-  #udp: Socket | undefined;
+  #udp: ReplyPort | undefined;
   #tcp: Server | undefined;
   readonly #connections = new Set<TcpSocket>();
-  #underWay = 0;
   #place: StubPlace | undefined;
 
   constructor(options: StubOptions) {
@@ -71,7 +73,7 @@ export class Stub {
     for (const place of places) {
       try {
         this.#udp = await this.#bindUdp(place);
-        const { port } = this.#udp.address();
+        const { port } = this.#udp;
         this.#tcp = await this.#bindTcp({ ...place, port });
         this.#place = { address: place.address, port };
         return this.#place;
@@ -93,28 +95,27 @@ export class Stub {
     this.#udp = undefined;
     this.#tcp = undefined;
     await Promise.all([
-      udp === undefined ? undefined : new Promise<void>((resolve) => udp.close(() => resolve())),
+      udp?.close(),
       tcp === undefined ? undefined : new Promise<void>((resolve) => tcp.close(() => resolve())),
     ]);
     if (place !== undefined) this.#options.log.debug('the stub is closed', {});
   }
 
-  #bindUdp(place: StubPlace): Promise<Socket> {
-    const type = place.address.includes(':') ? 'udp6' : 'udp4';
-    const socket = createSocket({ type, lookup: numericLookup });
-    return new Promise((resolve, reject) => {
-      socket.once('error', (error) => {
-        socket.close();
-        reject(listenError(error, place));
-      });
-      socket.bind({ address: place.address, port: place.port, exclusive: true }, () => {
-        socket.removeAllListeners('error');
-        // Loopback reports askers that left before their answer.
-        socket.on('error', () => undefined);
-        socket.on('message', (bytes, from) => this.#handle(socket, bytes, from));
-        resolve(socket);
-      });
-    });
+  async #bindUdp(place: StubPlace): Promise<ReplyPort> {
+    const { answer, atOnce } = this.#options;
+    const handler = { answer: (query: Uint8Array) => answer(query, overUdp) };
+    const quick =
+      atOnce === undefined
+        ? {}
+        : {
+            beginRound: () => atOnce.beginRound(),
+            answerAtOnce: (question: Span, to: Span) => atOnce.answer(question, to),
+          };
+    try {
+      return await openReplyPort(place, { ...handler, ...quick });
+    } catch (error) {
+      throw listenError(error as NodeJS.ErrnoException, place);
+    }
   }
 
   #bindTcp(place: StubPlace): Promise<Server> {
@@ -134,33 +135,6 @@ export class Stub {
         resolve(server);
       });
     });
-  }
-
-  #handle(socket: Socket, bytes: Uint8Array, from: RemoteInfo): void {
-    if (this.#underWay >= maxUnderWay) return;
-    const reply = this.#options.answer(bytes, overUdp);
-    if (!(reply instanceof Promise)) {
-      this.#send(socket, reply, from);
-      return;
-    }
-    void this.#sendLater(socket, reply, from);
-  }
-
-  async #sendLater(socket: Socket, reply: Promise<Uint8Array | undefined>, from: RemoteInfo): Promise<void> {
-    this.#underWay++;
-    const bytes = await reply;
-    this.#underWay--;
-    this.#send(socket, bytes, from);
-  }
-
-  #send(socket: Socket, reply: Uint8Array | undefined, from: RemoteInfo): void {
-    if (reply === undefined || this.#udp !== socket) return;
-    if (socket.getSendQueueSize() > maxOwedBytes) return;
-    // A buffer of Node's pool: sending a small array of its own makes the engine move it first, which costs more.
-    const bytes = Buffer.allocUnsafe(reply.length);
-    bytes.set(reply);
-    // Without a callback: what goes wrong is an 'error' of the socket, and forgotten there.
-    socket.send(bytes, from.port, from.address);
   }
 }
 

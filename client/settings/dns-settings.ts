@@ -30,6 +30,7 @@ export interface DnsSettings {
   readonly 'dns.rebindProtection': boolean;
   readonly 'dns.rebindAllow': string;
   readonly 'dns.queryLog': boolean;
+  readonly 'dns.guardPort53': boolean;
 }
 
 export const defaultDnsSettings: DnsSettings = {
@@ -45,6 +46,7 @@ export const defaultDnsSettings: DnsSettings = {
   'dns.rebindProtection': false,
   'dns.rebindAllow': '',
   'dns.queryLog': false,
+  'dns.guardPort53': true,
 };
 
 export const families: readonly Family[] = ['off', 'malware', 'full'];
@@ -84,6 +86,10 @@ export const dnsRules: { readonly [Name in keyof DnsSettings]: Rule<DnsSettings[
   'dns.rebindProtection': ['refuse names of the Internet that lead into this network', asBoolean],
   'dns.rebindAllow': ['names that may lead into this network, with commas', (value) => listOf(value, nameOf)],
   'dns.queryLog': ['keep the last names that were looked up, in memory; off forgets them', asBoolean],
+  'dns.guardPort53': [
+    'in doh and dot, as root: refuse other programs that ask a server of their own on port 53',
+    asBoolean,
+  ],
 };
 
 /** What the resolver is given. Throws CulvertError where an upstream makes no sense. */

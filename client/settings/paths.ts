@@ -36,3 +36,18 @@ export function logPath(stateDir: string): string {
 export function desktopJournalPath(stateDir: string): string {
   return join(stateDir, 'desktop-journal.jsonl');
 }
+
+/** What `culvert service install` did; apart from the rest, because it outlives every connection. */
+export function unitJournalPath(stateDir: string): string {
+  return join(stateDir, 'service.json');
+}
+
+/** What carried the tunnel in which network. */
+export function transportsPath(stateDir: string): string {
+  return join(stateDir, 'transports.json');
+}
+
+/** A pause, while it lasts. */
+export function pausePath(stateDir: string): string {
+  return join(stateDir, 'pause.json');
+}

@@ -8,14 +8,23 @@ import { CulvertError } from '../../shared/core/control/codes.ts';
 import { type Mode, parseMode } from '../../shared/core/control/status.ts';
 import { type BackendChoice, backendChoices } from '../../shared/core/tunnel/config.ts';
 import type { ProxyAccess } from '../driver/ports.ts';
+import { type TransportChoice, transportChoices } from '../transport/edge-ways.ts';
 import { type DnsSettings, defaultDnsSettings, dnsRules } from './dns-settings.ts';
+import { defaultPortalSettings, type PortalSettings, portalRules } from './portal-settings.ts';
+import { defaultRestSettings, type RestSettings, restRules } from './rest-settings.ts';
 
-export interface Settings extends DnsSettings {
+export interface Settings extends DnsSettings, RestSettings, PortalSettings {
   readonly mode: Mode;
   /** Name of an edge, or 'auto': the newest. */
   readonly edge: string;
   /** A daemon that starts brings back what was on when the last one ended. */
   readonly autoConnect: boolean;
+  /** What happens to the network when the daemon of a whole-device mode crashes. */
+  readonly guardian: 'block' | 'restore';
+  /** What carries the tunnel's datagrams; auto: whichever passes first. */
+  readonly transport: TransportChoice;
+  /** Sessions with an enrolled edge get a secret that no quantum computer finds. */
+  readonly quantum: boolean;
   readonly 'tunnel.interface': string;
   /** 0: what the edge's file says, else 1420. */
   readonly 'tunnel.mtu': number;
@@ -33,9 +42,14 @@ export type SettingName = keyof Settings;
 
 export const defaultSettings: Settings = {
   ...defaultDnsSettings,
+  ...defaultRestSettings,
+  ...defaultPortalSettings,
   mode: 'tunnel+doh',
   edge: 'auto',
   autoConnect: true,
+  guardian: 'block',
+  transport: 'auto',
+  quantum: true,
   'tunnel.interface': 'culvert0',
   'tunnel.mtu': 0,
   'tunnel.backend': 'userspace',
@@ -67,6 +81,15 @@ const rules: {
   mode: ['what goes through the tunnel; see: culvert mode', (value) => parseMode(String(value))],
   edge: ['the edge to use; auto takes the newest', (value) => (isEdgeChoice(value) ? value : undefined)],
   autoConnect: ['connect again when the daemon starts, if it was connected', asBoolean],
+  guardian: [
+    'after a crash of the daemon: block keeps the network closed, restore gives it back; from the next connection on',
+    (value) => (['block', 'restore'] as const).find((one) => one === value),
+  ],
+  transport: [
+    'what carries the tunnel: udp, tls (where only the web passes), or auto, which takes the first that passes',
+    (value) => transportChoices.find((choice) => choice === value),
+  ],
+  quantum: ['sessions with your own edge are safe from quantum computers (ML-KEM-768)', asBoolean],
   'tunnel.interface': [
     'name of the network interface',
     (value) =>
@@ -90,6 +113,8 @@ const rules: {
     (value) => (typeof value === 'string' && utf8Length(value) <= longestCredential ? value : undefined),
   ],
   ...dnsRules,
+  ...restRules,
+  ...portalRules,
   'log.level': [
     'debug, info, warn or error; names and addresses appear at debug only',
     (value) => (['debug', 'info', 'warn', 'error'] as const).find((level) => level === value),

@@ -17,6 +17,7 @@ export class SettingsStore {
   readonly defaults: Settings;
   readonly #path: string;
   #settings: Settings;
+  readonly #listeners = new Set<() => void>();
 
   /** Throws 'settings-unreadable' where the file makes no sense. */
   constructor(path: string, defaults: Settings = defaultSettings) {
@@ -29,6 +30,11 @@ export class SettingsStore {
     return this.#settings;
   }
 
+  /** Calls `listener` after every change. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
   /** As a whole or not at all. */
   change(patch: SettingsPatch): Settings {
     const changed = changeSettings(this.#settings, patch, this.defaults);
@@ -36,6 +42,7 @@ export class SettingsStore {
     const values = Object.fromEntries(kept.map((name) => [name, changed[name]]));
     writeAtomic(this.#path, `${JSON.stringify({ version: fileVersion, values }, undefined, 2)}\n`);
     this.#settings = changed;
+    for (const listener of this.#listeners) listener();
     return changed;
   }
 }

@@ -7,7 +7,7 @@ import { formatPrefix, type Prefix, parsePrefix } from '../../shared/core/base/i
 import type { PrefixText } from '../../shared/core/tunnel/config.ts';
 import { type ProtectedScope, scopeOf } from '../host/firewall/policy.ts';
 import { difference, everything, intersection, isInside, overlaps } from './prefix-set.ts';
-import type { SplitRule } from './rules.ts';
+import { isIncludeOnly, type SplitRule } from './rules.ts';
 
 export interface Effective {
   /** What goes through the tunnel, as the shortest list: for people, and for devices that know no other way. */
@@ -53,6 +53,49 @@ export function effectivePrefixes(
     around: around.map(formatPrefix),
     scope: untouched ? 'everything' : guarded.map(formatPrefix),
   };
+}
+
+export interface TunnelRoutes {
+  /** Routes of the tunnel's table, as in Effective. */
+  readonly routes: readonly PrefixText[];
+  /** Routes of kind `throw` in the same table. */
+  readonly around: readonly PrefixText[];
+}
+
+/** Of `effectivePrefixes` what the routes need: cheap, however many addresses were learned. */
+export function tunnelRoutes(
+  allowedIps: readonly PrefixText[],
+  rules: readonly SplitRule[],
+  learned: { readonly include: readonly Prefix[]; readonly exclude: readonly Prefix[] },
+): TunnelRoutes {
+  const allowed = allowedIps.map(parsePrefix).filter((prefix) => prefix !== undefined);
+  const excluded = excludedBy(rules, learned);
+  const cut = isIncludeOnly(rules) ? overlaps(allowed, includedBy(rules, learned)) : allowed;
+  const isOut = (prefix: Prefix): boolean => excluded.some((one) => isInside(prefix, one));
+  return {
+    routes: unique(cut.filter((prefix) => !isOut(prefix))),
+    around: unique(excluded.filter((prefix) => allowed.some((one) => isInside(prefix, one)))),
+  };
+}
+
+/** What may leave around the tunnel by rule or by name. */
+export function excludedBy(
+  rules: readonly SplitRule[],
+  learned: { readonly exclude: readonly Prefix[] },
+): readonly Prefix[] {
+  return [...prefixesOf(rules, 'exclude'), ...learned.exclude];
+}
+
+/** What goes through the tunnel where only some does. */
+export function includedBy(
+  rules: readonly SplitRule[],
+  learned: { readonly include: readonly Prefix[] },
+): readonly Prefix[] {
+  return [...prefixesOf(rules, 'include'), ...learned.include];
+}
+
+function unique(prefixes: readonly Prefix[]): readonly PrefixText[] {
+  return [...new Set(prefixes.map(formatPrefix))];
 }
 
 function prefixesOf(rules: readonly SplitRule[], mode: 'include' | 'exclude'): readonly Prefix[] {

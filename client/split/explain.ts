@@ -12,7 +12,8 @@ import {
 } from '../../shared/core/base/ip.ts';
 import type { PrefixText } from '../../shared/core/tunnel/config.ts';
 import type { Reach } from '../connection/state.ts';
-import { effectivePrefixes } from './effective.ts';
+import { scopeOf } from '../host/firewall/policy.ts';
+import { includedBy, tunnelRoutes } from './effective.ts';
 import type { LearnedAddresses } from './learned.ts';
 import { covers, narrowest } from './prefix-set.ts';
 import { formatRule, isIncludeOnly, ruleForAddress, ruleForName, type SplitRule } from './rules.ts';
@@ -25,7 +26,7 @@ export interface RouteView {
   /** Of the edge in use. */
   readonly allowedIps: readonly PrefixText[];
   readonly rules: readonly SplitRule[];
-  /** Routes of the main table narrower than the default: the network around us. */
+  /** The networks around us that may be opened (local-networks.ts). */
   readonly hostRoutes: readonly { readonly prefix: PrefixText; readonly interfaceName: string }[];
   /** What may be reached around the tunnel for now: culvert lan allow. */
   readonly granted: readonly PrefixText[];
@@ -200,13 +201,15 @@ function byDevice(view: RouteView, bytes: Uint8Array, verdict: SplitVerdict, say
 
 /** Routes of the tunnel's table; what is excluded is taken out by `throw` and judged before. */
 function tunnelPrefixes(view: RouteView): readonly PrefixText[] {
-  return effectivePrefixes(view.allowedIps, view.rules, learnedIn(view))?.routes ?? view.allowedIps;
+  return tunnelRoutes(view.allowedIps, view.rules, learnedIn(view)).routes;
 }
 
 /** The firewall lets nothing there out around the tunnel. */
 function isClosed(view: RouteView, bytes: Uint8Array): boolean {
   if (covers(parsed(view.granted), bytes)) return false;
-  const scope = effectivePrefixes(view.allowedIps, view.rules, learnedIn(view))?.scope ?? 'everything';
+  const included = isIncludeOnly(view.rules) ? includedBy(view.rules, learnedIn(view)) : undefined;
+  if (included !== undefined && !covers(included, bytes)) return false;
+  const scope = scopeOf(view.allowedIps);
   return scope === 'everything' || covers(parsed(scope), bytes);
 }
 

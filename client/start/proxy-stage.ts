@@ -75,7 +75,11 @@ export class ProxyStage {
     await untilAnswers(daemon, () => this.status(), readyMs);
     this.#proxyPort = await freeProxyPort();
     const control = this.#control();
-    await control.call('changeSettings', { mode: 'proxy', 'proxy.port': this.#proxyPort });
+    await control.call('changeSettings', {
+      mode: 'proxy',
+      'proxy.port': this.#proxyPort,
+      'portal.detection': this.#options.internet,
+    });
     const { publicKey } = await this.edgeView();
     const conf = wgQuickFile({
       privateKey: this.#keys.privateKey,

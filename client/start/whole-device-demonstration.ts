@@ -3,11 +3,10 @@
  * real edge, proves it with real pages over both families. Needs root and Linux.
  */
 
-import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { Status } from '../../shared/core/control/status.ts';
 import { labAddresses, sweepDeadLabs } from '../../shared/node/lab/topology.ts';
+import { checkLabNeeds } from '../lab/needs.ts';
 import { demoDevice } from './demo-keys.ts';
 import type { Demonstration } from './demonstration.ts';
 import { farewell, type Look } from './screen.ts';
@@ -15,37 +14,12 @@ import type { Steps } from './steps.ts';
 import * as screen from './whole-device-screen.ts';
 import { pageV4, pageV6, type Visit, WholeDeviceStage } from './whole-device-stage.ts';
 
-const packages: Readonly<Record<string, string>> = { ip: 'iproute2', nft: 'nftables' };
-const systemFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
-
 /** Throws CulvertError where this demonstration cannot run here. */
 export function checkWholeDevice(): void {
-  if (process.platform !== 'linux') {
-    throw new CulvertError('unsupported-platform', {
-      text: 'The demonstration of a whole device needs Linux.',
-      remedy: 'Without --whole-device: npm start',
-    });
-  }
-  if (process.getuid?.() !== 0) {
-    throw new CulvertError('not-root', {
-      text: 'The demonstration of a whole device builds networks, which needs root.',
-      remedy: 'Run: sudo npm start -- --whole-device; or without root: npm start',
-    });
-  }
-  if (!existsSync('/dev/net/tun')) {
-    throw new CulvertError('no-tun', {
-      remedy: 'Load it: modprobe tun (in a container: --device /dev/net/tun).',
-    });
-  }
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...systemFolders];
-  const absent = Object.keys(packages).filter(
-    (name) => !folders.some((folder) => existsSync(join(folder, name))),
-  );
-  if (absent.length === 0) return;
-  const names = absent.map((name) => packages[name] ?? name).join(' ');
-  throw new CulvertError('tool-missing', {
-    text: `${absent.join(' and ')} must be installed first.`,
-    remedy: `Run: apt install ${names}`,
+  checkLabNeeds({
+    what: 'The demonstration of a whole device',
+    asRoot: 'Run: sudo npm start -- --whole-device; or without root: npm start',
+    elsewhere: 'Without --whole-device: npm start',
   });
 }
 

@@ -95,6 +95,7 @@ export class WholeDeviceStage {
     this.#keep(daemon);
     await untilAnswers(daemon, () => this.status(), readyMs);
     await this.#control().call('changeSettings', {
+      'portal.detection': false,
       mode: 'tunnel_only',
       'tunnel.interface': `cvc${process.pid}`,
     });

@@ -18,6 +18,6 @@ function wordsOf(command: Command): CommandWords {
     name: command.name(),
     text: command.description(),
     options: command.options.flatMap((option) => option.long ?? []),
-    children: command.commands.map(wordsOf),
+    children: command.createHelp().visibleCommands(command).map(wordsOf),
   };
 }

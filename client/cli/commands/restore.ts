@@ -9,7 +9,8 @@ import { desktopJournalForRestore } from '../../host/desktop-proxy/desktop-proxy
 import { hostPlace } from '../../host/place.ts';
 import { openForRestore, undoAll } from '../../host/restore.ts';
 import { systemSysctl } from '../../host/sysctl.ts';
-import { journalPath, wishPath } from '../../settings/paths.ts';
+import { journalPath, settingsPath, wishPath } from '../../settings/paths.ts';
+import { SettingsStore } from '../../settings/store.ts';
 import { WishFile } from '../../settings/wish.ts';
 import type { CliContext, SharedFlags } from '../context.ts';
 import { withSharedFlags } from '../flags.ts';
@@ -38,6 +39,10 @@ export function addRestore(program: Command, context: CliContext): void {
           "What was changed in this desktop's proxy settings cannot be read any more: look there.",
         );
       }
+      if (isLockedDown(stateDir)) {
+        context.note('Lockdown is on: a daemon that runs or starts closes this machine again.');
+        context.note('To end that: culvert settings set lockdown off');
+      }
       if (flags.json === true) context.print(JSON.stringify({ disconnected, undone }));
       else context.print(sentences(disconnected, undone));
     });
@@ -59,4 +64,12 @@ function sentences(disconnected: boolean, undone: readonly string[]): string {
   const first = disconnected ? ['The daemon disconnected and undid its changes.'] : [];
   const lines = [...first, ...undone];
   return lines.length === 0 ? 'Nothing to undo.' : lines.join('\n');
+}
+
+function isLockedDown(stateDir: string): boolean {
+  try {
+    return new SettingsStore(settingsPath(stateDir)).current.lockdown;
+  } catch {
+    return false; // Settings that cannot be read must not keep anybody from opening the machine.
+  }
 }

@@ -4,6 +4,7 @@
 
 import type { Endpoint } from '../../../shared/core/base/endpoint.ts';
 import type { PrefixText } from '../../../shared/core/tunnel/config.ts';
+import type { SignInWay } from '../../connection/state.ts';
 
 /** Our own table; nothing of anybody else is touched. */
 export const tableFamily = 'inet';
@@ -13,18 +14,32 @@ export const tableName = 'culvert';
 export interface FirewallPolicy {
   /**
    * 'blocked': nothing. 'connecting': the edge's endpoints, and the tunnel, so that it can be proven.
-   * 'connected': likewise; the name says what the state is.
+   * 'connected': likewise; the name says what the state is. 'portal': the way to a sign-in, and no tunnel.
    */
-  readonly kind: 'blocked' | 'connecting' | 'connected';
+  readonly kind: 'blocked' | 'connecting' | 'connected' | 'portal';
   readonly interfaceName: string;
+  /** Where `blocked`: what is sent into the tunnel's interface is not refused. It leaves the machine by no way. */
+  readonly keepsTunnel?: boolean;
   /** Mark of the tunnel's own datagrams. */
   readonly mark: number;
   readonly endpoints: readonly Endpoint[];
-  /** Reachable on port 53 while the edge's own name is looked up. */
+  /** Reachable by TCP with the mark: the edge's HTTPS ports, for the tunnel inside TLS. */
+  readonly tlsEndpoints?: readonly Endpoint[];
+  /** Reachable on UDP port 53 for datagrams with the mark: questions of ours for the edge's own name. */
   readonly nameServers: readonly string[];
   /** Our addresses inside the tunnel: packets for them that come in elsewhere are dropped. */
   readonly addresses: readonly string[];
   readonly scope: ProtectedScope;
+  /** Where `portal`: what every program may reach; absent where its time is over. */
+  readonly way?: SignInWay;
+  /** Where `connecting` or `portal`: our own questions whether the network wants a sign-in, all with the mark. */
+  readonly lookout?: Lookout;
+}
+
+/** Questions of the daemon itself: names of those servers, and TCP to these ports. */
+export interface Lookout {
+  readonly servers: readonly string[];
+  readonly ports: readonly number[];
 }
 
 /** What may not leave outside the tunnel: everything, or only what the file's AllowedIPs name. */

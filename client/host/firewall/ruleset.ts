@@ -7,7 +7,11 @@ import { isIPv6 } from 'node:net';
 import { assert } from '../../../shared/core/base/assert.ts';
 import type { Endpoint } from '../../../shared/core/base/endpoint.ts';
 import type { PrefixText } from '../../../shared/core/tunnel/config.ts';
+import { noSplit, type SplitView } from '../../split/view.ts';
+import { outsideMark } from '../routes/plan.ts';
+import { type Openings, openingsOf } from './openings.ts';
 import { type FirewallPolicy, tableFamily, tableName } from './policy.ts';
+import { portalRules, wordsOfPortal } from './portal-rules.ts';
 
 /** The script that removes our table, whether it is there or not. */
 export const removeScript: string = [
@@ -16,47 +20,116 @@ export const removeScript: string = [
   '',
 ].join('\n');
 
-/** The script that makes `policy` hold instead of whatever held before. */
-export function rulesetFor(policy: FirewallPolicy): string {
-  checkWords(policy);
-  const chains = [outputChain(policy), forwardChain(policy), ...markChains(policy), refuseChain];
+/** The script that makes `policy` hold instead of whatever held before. `split`: what goes around the tunnel. */
+export function rulesetFor(policy: FirewallPolicy, split: SplitView = noSplit): string {
+  const openings = openingsOf(policy, split);
+  checkWords(policy, openings);
+  const chains = [
+    ...setsOf(openings),
+    outputChain(policy, openings),
+    forwardChain(policy, openings),
+    ...markChains(policy),
+    ...programChains(policy, openings),
+    refuseChain,
+  ];
   const body = chains.map((lines) => lines.map((line) => `  ${line}`).join('\n')).join('\n\n');
   return `${removeScript}table ${tableFamily} ${tableName} {\n${body}\n}\n`;
 }
 
 /** Nothing but names and numbers gets into the script, wherever they came from. */
-function checkWords(policy: FirewallPolicy): void {
-  assert(/^[A-Za-z0-9_.-]{1,15}$/.test(policy.interfaceName), 'an interface name holds no syntax');
-  const prefixes = policy.scope === 'everything' ? [] : policy.scope;
+function checkWords(policy: FirewallPolicy, openings: Openings): void {
+  for (const name of [policy.interfaceName, ...openings.lan.map((one) => one.interfaceName)]) {
+    assert(/^[A-Za-z0-9_.-]{1,15}$/.test(name), 'an interface name holds no syntax');
+  }
+  const { group = 'none' } = openings;
+  assert(/^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)*$/.test(group), 'a group of programs holds no syntax');
+  const scope = openings.scope === 'everything' ? [] : openings.scope;
+  const prefixes = [...scope, ...openings.around, ...openings.lan.map((one) => one.prefix)];
   const addresses = [
     ...policy.endpoints.map((one) => one.address),
+    ...(policy.tlsEndpoints ?? []).map((one) => one.address),
     ...policy.nameServers,
     ...policy.addresses,
+    ...wordsOfPortal(policy),
   ];
   for (const word of [...addresses.map(withoutScope), ...prefixes]) {
     assert(/^[0-9A-Fa-f.:]+(\/\d{1,3})?$/.test(word), 'an address holds no syntax');
   }
 }
 
-function outputChain(policy: FirewallPolicy): readonly string[] {
-  const everything = policy.scope === 'everything';
+function outputChain(policy: FirewallPolicy, openings: Openings): readonly string[] {
+  const { scope } = openings;
+  const everything = scope === 'everything';
   return [
     'chain output {',
     `  type filter hook output priority filter; policy ${everything ? 'drop' : 'accept'};`,
     '  oifname "lo" accept',
-    ...(policy.kind === 'blocked' ? [] : tunnelRules(policy)),
-    ...(everything ? [...essentials, '  goto refuse'] : protectedRules(policy.scope)),
+    ...ownRules(policy),
+    ...portalRules(policy),
+    ...aroundRules(openings, 'daddr'),
+    ...openings.lan.flatMap((one) => [
+      `  oifname "${one.interfaceName}" ${family(one.prefix)} daddr ${one.prefix} accept`,
+    ]),
+    ...lanInterfaces(openings).flatMap((name) => [
+      `  oifname "${name}" ip daddr { 224.0.0.0/24, 239.255.0.0/16, 255.255.255.255 } accept`,
+      `  oifname "${name}" ip6 daddr { fe80::/10, ff02::/16, ff05::/16 } accept`,
+    ]),
+    ...(openings.group === undefined ? [] : [`  meta mark ${hex(outsideMark)} accept`]),
+    ...(everything ? [...essentials, '  goto refuse'] : protectedRules(scope)),
     '}',
   ];
+}
+
+/** Sets, because names may stand for thousands of addresses. */
+function setsOf({ around }: Openings): readonly (readonly string[])[] {
+  return (['ip', 'ip6'] as const).flatMap((kind) => {
+    const elements = around.filter((prefix) => family(prefix) === kind);
+    if (elements.length === 0) return [];
+    return [
+      [
+        `set around_${kind} {`,
+        `  type ${kind === 'ip' ? 'ipv4_addr' : 'ipv6_addr'}; flags interval; auto-merge;`,
+        `  elements = { ${elements.join(', ')} }`,
+        '}',
+      ],
+    ];
+  });
+}
+
+function aroundRules({ around }: Openings, side: 'saddr' | 'daddr'): readonly string[] {
+  return (['ip', 'ip6'] as const)
+    .filter((kind) => around.some((prefix) => family(prefix) === kind))
+    .map((kind) => `  ${kind} ${side} @around_${kind} accept`);
+}
+
+function lanInterfaces({ lan }: Openings): readonly string[] {
+  return [...new Set(lan.map((one) => one.interfaceName))];
+}
+
+function keptRules({ keepsTunnel, interfaceName }: FirewallPolicy): readonly string[] {
+  return keepsTunnel === true ? [`  oifname "${interfaceName}" accept`] : [];
+}
+
+function ownRules(policy: FirewallPolicy): readonly string[] {
+  switch (policy.kind) {
+    case 'blocked':
+      return keptRules(policy);
+    case 'portal':
+      return [];
+    default:
+      return tunnelRules(policy);
+  }
 }
 
 function tunnelRules(policy: FirewallPolicy): readonly string[] {
   return [
     `  oifname "${policy.interfaceName}" accept`,
     ...policy.endpoints.map((endpoint) => `  meta mark ${hex(policy.mark)} ${toEndpoint(endpoint)} accept`),
+    ...(policy.tlsEndpoints ?? []).map(
+      (endpoint) => `  meta mark ${hex(policy.mark)} ${toEndpoint(endpoint, 'tcp')} accept`,
+    ),
     ...policy.nameServers.flatMap((address) => [
-      `  ${family(address)} daddr ${withoutScope(address)} udp dport 53 accept`,
-      `  ${family(address)} daddr ${withoutScope(address)} tcp dport 53 accept`,
+      `  meta mark ${hex(policy.mark)} ${family(address)} daddr ${withoutScope(address)} udp dport 53 accept`,
     ]),
   ];
 }
@@ -70,13 +143,16 @@ const essentials: readonly string[] = [
 ];
 
 /** Whoever this machine forwards for (containers, guests) is as private as it is itself. */
-function forwardChain(policy: FirewallPolicy): readonly string[] {
-  const { interfaceName, scope } = policy;
+function forwardChain(policy: FirewallPolicy, openings: Openings): readonly string[] {
+  const { interfaceName } = policy;
+  const { scope } = openings;
   const throughTunnel = [`  oifname "${interfaceName}" accept`, `  iifname "${interfaceName}" accept`];
   return [
     'chain forward {',
     `  type filter hook forward priority filter; policy ${scope === 'everything' ? 'drop' : 'accept'};`,
-    ...(policy.kind === 'blocked' ? [] : throughTunnel),
+    ...(policy.kind === 'blocked' || policy.kind === 'portal' ? [] : throughTunnel),
+    ...aroundRules(openings, 'daddr'),
+    ...aroundRules(openings, 'saddr'),
     ...(scope === 'everything' ? [] : protectedRules(scope)),
     '}',
   ];
@@ -101,13 +177,47 @@ function markChains(policy: FirewallPolicy): readonly (readonly string[])[] {
     [
       'chain mark_in {',
       '  type filter hook prerouting priority mangle; policy accept;',
-      `  meta l4proto udp ct mark ${mark} meta mark set ct mark`,
+      `  meta l4proto { tcp, udp } ct mark ${mark} meta mark set ct mark`,
+      // Answers of DHCP come from the network outside, too.
+      `  udp sport 67 udp dport 68 meta mark set ${mark}`,
       '}',
     ],
     [
       'chain mark_out {',
       '  type filter hook postrouting priority mangle; policy accept;',
-      `  meta l4proto udp meta mark ${mark} ct mark set meta mark`,
+      `  meta l4proto { tcp, udp } meta mark ${mark} ct mark set meta mark`,
+      '}',
+    ],
+  ];
+}
+
+/**
+ * Programs of the group get a mark of their own, which routes leave alone. They chose their source address before
+ * that, so it is changed on the way out, and back.
+ */
+function programChains(policy: FirewallPolicy, openings: Openings): readonly (readonly string[])[] {
+  const { group } = openings;
+  if (group === undefined) return [];
+  const mark = hex(outsideMark);
+  const level = group.split('/').length;
+  return [
+    [
+      'chain programs {',
+      '  type route hook output priority mangle; policy accept;',
+      `  oifname "lo" accept`,
+      `  socket cgroupv2 level ${level} "${group}" meta mark set ${mark} ct mark set ${mark}`,
+      '}',
+    ],
+    [
+      'chain programs_in {',
+      '  type filter hook prerouting priority mangle; policy accept;',
+      `  ct mark ${mark} meta mark set ${mark}`,
+      '}',
+    ],
+    [
+      'chain programs_out {',
+      '  type nat hook postrouting priority srcnat; policy accept;',
+      `  meta mark ${mark} oifname != { "lo", "${policy.interfaceName}" } masquerade`,
       '}',
     ],
   ];
@@ -121,9 +231,9 @@ const refuseChain: readonly string[] = [
   '}',
 ];
 
-function toEndpoint(endpoint: Endpoint): string {
+function toEndpoint(endpoint: Endpoint, protocol: 'udp' | 'tcp' = 'udp'): string {
   const { address, port } = endpoint;
-  return `${family(address)} daddr ${withoutScope(address)} udp dport ${port}`;
+  return `${family(address)} daddr ${withoutScope(address)} ${protocol} dport ${port}`;
 }
 
 function family(address: string): 'ip' | 'ip6' {

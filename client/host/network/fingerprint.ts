@@ -48,6 +48,16 @@ export function fingerprint(snapshot: NetworkSnapshot, own: ReadonlySet<string>)
   return all.length === 0 ? noNetwork : all.join('; ');
 }
 
+/** Name of the interface that packets leave by, IPv4 first; undefined where there is no way out. */
+export function wayOut(snapshot: NetworkSnapshot, own: ReadonlySet<string>): string | undefined {
+  const names = new Map<number, string>();
+  for (const link of snapshot.links) {
+    if (link.up && link.running && !link.gone && !own.has(link.name)) names.set(link.index, link.name);
+  }
+  const route = bestDefault(snapshot.routes, names, 4) ?? bestDefault(snapshot.routes, names, 6);
+  return route === undefined ? undefined : names.get(route.index);
+}
+
 /** What going from one to the other means; undefined: nothing. */
 export function factBetween(from: NetworkId, to: NetworkId): NetworkFact | undefined {
   if (from === to) return undefined;

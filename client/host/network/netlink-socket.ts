@@ -28,11 +28,11 @@ export class NetlinkSocket {
   readonly #buffer: number;
   #isClosed = false;
 
-  /** `groups`: announcements to join, as bits; 0 for questions only. Throws CulvertError. */
-  constructor(groups: number) {
+  /** `groups`: announcements to join, as bits; 0 for questions only. `protocol`: routing by default. Throws CulvertError. */
+  constructor(groups: number, protocol: number = NETLINK_ROUTE) {
     const libc = requireLibc();
     this.#libc = libc;
-    this.fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+    this.fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (this.fd < 0) throw failure('socket', libc.errno());
     this.#memory = new WorkerMemory(2 * bufferSize, libc);
     this.#buffer = this.#memory.alloc(bufferSize);

@@ -4,7 +4,7 @@
  * the kernel's buffer.
  */
 
-import type { FdWatcher, Native } from '../../../shared/node/ffi/native.ts';
+import { type FdWatcher, loadNative, type Native } from '../../../shared/node/ffi/native.ts';
 import { NetlinkSocket } from './netlink-socket.ts';
 import { type RtMessage, readRtnetlink } from './rtnetlink.ts';
 import {
@@ -122,6 +122,16 @@ function askOnce(question: Uint8Array): { readonly told: Told; readonly interrup
     return { told: { messages, whole: false }, interrupted };
   } finally {
     socket.close();
+  }
+}
+
+/** Those addresses that datagrams with `mark` have a way to; undefined where the kernel cannot be asked. */
+export function reachableAmong(addresses: readonly string[], mark: number): ReadonlySet<string> | undefined {
+  if (!loadNative().ok) return undefined;
+  try {
+    return new Set(waysTo(addresses, mark).map(({ target }) => target));
+  } catch {
+    return undefined; // No socket left: then everything may be tried.
   }
 }
 

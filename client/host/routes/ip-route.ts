@@ -1,15 +1,17 @@
 /**
- * Makes a RoutesPlan hold through `ip`, journalled before. Routes and addresses go with the
- * interface when it goes, so only rules and the sysctl need undoing. Safe to repeat.
+ * Makes a RoutesPlan hold through `ip`, journalled before, and again where another program changed it or the split
+ * did. Addresses and routes into the tunnel go with the interface; rules, the sysctl and routes around the tunnel need
+ * undoing. Safe to repeat. One change at a time.
  */
 
 import type { Log } from '../../../shared/core/base/ports.ts';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
 import type { Run } from '../../../shared/node/run.ts';
 import type { RoutesPort } from '../../driver/ports.ts';
+import { noSplit, type SplitView } from '../../split/view.ts';
 import type { Journal } from '../journal.ts';
 import type { SysctlFiles } from '../sysctl.ts';
-import type { RoutesPlan, RulePlan } from './plan.ts';
+import { type Family, planRoutes, type RoutesPlan, type RulePlan, tunnelTable } from './plan.ts';
 
 const validMark = 'net/ipv4/conf/all/src_valid_mark';
 
@@ -21,23 +23,92 @@ export interface IpRoutesOptions {
   readonly run: Run;
   readonly sysctl: SysctlFiles;
   readonly log: Log;
+  /** What goes around the tunnel now. */
+  readonly split?: () => SplitView;
 }
 
 export class IpRoutes implements RoutesPort {
   readonly #options: IpRoutesOptions;
+  /** What holds, as far as we know. */
+  #plan: RoutesPlan | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: IpRoutesOptions) {
     this.#options = options;
   }
 
-  async apply(plan: RoutesPlan): Promise<void> {
-    const { run } = this.#options;
-    if (plan.needsValidMark) this.#allowMarkedReplies();
-    await run('ip', ['-batch', '-'], { stdin: lines(plan.link) });
-    for (const { family, lines: routes } of plan.routes) {
-      await run('ip', [`-${family}`, '-batch', '-'], { stdin: lines(routes) });
+  apply(plan: RoutesPlan): Promise<void> {
+    return this.#inTurn(async () => {
+      const wanted = this.#planned(plan);
+      if (wanted.needsValidMark) this.#allowMarkedReplies();
+      await this.#options.run('ip', ['-batch', '-'], { stdin: lines(wanted.link) });
+      await this.#take(wanted);
+    });
+  }
+
+  /** What goes around the tunnel is something else now. */
+  refresh(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#plan !== undefined) await this.#take(this.#planned(this.#plan));
+    });
+  }
+
+  /** Puts rules and routes of ours back that another program took away. True where there were any. */
+  verify(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const plan = this.#plan;
+      if (plan === undefined) return false;
+      const lost = await this.#lostFamilies(plan);
+      if (lost.length === 0) return false;
+      const part = {
+        routes: plan.routes.filter((one) => lost.includes(one.family)),
+        rules: plan.rules.filter((one) => lost.includes(one.family)),
+      };
+      await this.#add(part.routes, part.rules);
+      this.#options.log.warn('another program took our routes away; they hold again');
+      return true;
+    });
+  }
+
+  /** Nobody writes them any more until the next `apply`: they are about to be removed. */
+  release(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#plan = undefined;
+    });
+  }
+
+  #planned(plan: RoutesPlan): RoutesPlan {
+    return planRoutes(plan.shape, this.#options.split?.() ?? noSplit);
+  }
+
+  /** First away with what is no more, so that a range can change sides. */
+  async #take(wanted: RoutesPlan): Promise<void> {
+    const before = this.#plan;
+    this.#plan = wanted;
+    for (const { family, lines: old } of before?.routes ?? []) {
+      const kept = wanted.routes.find((one) => one.family === family)?.lines ?? [];
+      const gone = old.filter((line) => !kept.includes(line));
+      if (gone.length === 0) continue;
+      const words = gone.map((line) => line.replace('route replace', 'route del'));
+      // What went with an interface is gone already.
+      const options = { stdin: lines(words), allowFailure: true };
+      await this.#options.run('ip', [`-${family}`, '-force', '-batch', '-'], options);
     }
-    for (const rule of plan.rules) await this.#addRule(rule);
+    for (const rule of before?.rules ?? []) {
+      if (!wanted.rules.some((one) => isSame(one, rule))) await this.#removeRule(rule);
+    }
+    await this.#add(wanted.routes, wanted.rules);
+  }
+
+  async #add(routes: RoutesPlan['routes'], rules: readonly RulePlan[]): Promise<void> {
+    const { journal, run } = this.#options;
+    for (const { family, lines: wanted } of routes) {
+      if (wanted.some((line) => line.includes(' throw '))) {
+        journal.record({ kind: 'route-table', family, table: tunnelTable });
+      }
+      await run('ip', [`-${family}`, '-batch', '-'], { stdin: lines(wanted) });
+    }
+    for (const rule of rules) await this.#addRule(rule);
   }
 
   async #addRule(rule: RulePlan): Promise<void> {
@@ -51,6 +122,30 @@ export class IpRoutes implements RoutesPort {
     }
   }
 
+  async #removeRule(rule: RulePlan): Promise<void> {
+    const { journal, run } = this.#options;
+    await run('ip', [`-${rule.family}`, 'rule', 'del', ...rule.words], { allowFailure: true });
+    journal.forget({ kind: 'ip-rule', family: rule.family, words: rule.words });
+  }
+
+  /** Families of which something is missing. */
+  async #lostFamilies(plan: RoutesPlan): Promise<readonly Family[]> {
+    const { run } = this.#options;
+    const lost: Family[] = [];
+    for (const { family, lines: wanted } of plan.routes) {
+      const asked = { allowFailure: true };
+      const rules = await run('ip', [`-${family}`, 'rule', 'show'], asked);
+      const table = ['route', 'show', 'table', String(tunnelTable)];
+      const routes = await run('ip', [`-${family}`, ...table], asked);
+      const mine = plan.rules.filter((rule) => rule.family === family);
+      const priorities = mine.map((rule) => `${rule.words[1]}:`);
+      const hasRules = priorities.every((start) => rules.stdout.split('\n').some((l) => l.startsWith(start)));
+      const count = routes.stdout.split('\n').filter((line) => line !== '').length;
+      if (!hasRules || count < wanted.length) lost.push(family);
+    }
+    return lost;
+  }
+
   #allowMarkedReplies(): void {
     const { journal, sysctl, log } = this.#options;
     const before = sysctl.read(validMark);
@@ -62,6 +157,16 @@ export class IpRoutes implements RoutesPort {
       });
     }
   }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+}
+
+function isSame(a: RulePlan, b: RulePlan): boolean {
+  return a.family === b.family && a.words.join(' ') === b.words.join(' ');
 }
 
 function lines(words: readonly string[]): string {

@@ -28,6 +28,10 @@ const rows = [
 test.each(rows)(
   'with the wish %s (edge known: %s), changes left: %s, autoConnect: %s, it does: %s',
   (wishedEdge, edgeKnown, changes, autoConnect, answer, reach) => {
-    expect(whatToResume({ wishedEdge, edgeKnown, reach, changes, autoConnect })).toBe(answer);
+    const left = { wishedEdge, edgeKnown, reach, changes, autoConnect };
+
+    expect(whatToResume({ ...left, resting: false })).toBe(answer);
+    // In a pause nothing is brought back, and what an earlier daemon left is undone.
+    expect(whatToResume({ ...left, resting: true })).toBe(changes ? 'restore' : 'nothing');
   },
 );

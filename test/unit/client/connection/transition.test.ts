@@ -21,6 +21,8 @@ const passing: Problem = { code: 'command-failed', text: 'it failed', remedy: 't
 const lasting: Problem = { code: 'no-tun', text: 'no device', remedy: 'modprobe' };
 const endpoints = [{ peer: 0, address: '192.0.2.1', port: 51820 }];
 
+const elsewhere = [...endpoints, { peer: 0, address: '2001:db8::1', port: 51820 }];
+
 const connecting: Connecting = {
   kind: 'connecting',
   reach: 'device',
@@ -33,6 +35,8 @@ const connecting: Connecting = {
   handshaked: false,
   confirmed: false,
 };
+
+const signInWay = { servers: ['192.0.2.53'], addresses: [{ address: '192.0.2.80', port: 80 }] };
 
 const states = {
   off: { kind: 'off' },
@@ -55,8 +59,24 @@ const states = {
     handshaked: true,
     confirmed: true,
   },
+  'connecting, stalled': { ...connecting, phase: 'stalled', endpoints, trouble: 'stalled' },
+  'connecting, stalled, a new session': {
+    ...connecting,
+    phase: 'stalled',
+    endpoints,
+    handshaked: true,
+    trouble: 'stalled',
+  },
   connected: { kind: 'connected', reach: 'device', edge: 'home', endpoints, provenAt: now },
   waiting: { kind: 'waiting', reach: 'device', edge: 'home', retryAt: now, failures: 1, problem: passing },
+  'waiting, without a network': {
+    kind: 'waiting',
+    reach: 'device',
+    edge: 'home',
+    kept: { endpoints },
+    failures: 0,
+    problem: passing,
+  },
   'blocked, trying again': {
     kind: 'blocked',
     reach: 'device',
@@ -75,13 +95,26 @@ const states = {
   },
   'dns, starting': { kind: 'dns', reach: 'dns', ready: false },
   dns: { kind: 'dns', reach: 'dns', ready: true },
-  portal: { kind: 'portal' },
+  portal: {
+    kind: 'portal',
+    reach: 'device',
+    edge: 'home',
+    way: { servers: ['192.0.2.53'], addresses: [] },
+    opensUntil: now,
+  },
+  'portal, its time over': {
+    kind: 'portal',
+    reach: 'device',
+    edge: 'home',
+    way: { servers: ['192.0.2.53'], addresses: [] },
+  },
 } as const satisfies Record<string, ConnectionState>;
 
 const events = {
   connect: { kind: 'connect', edge: 'home', reach: 'device' },
   'connect elsewhere': { kind: 'connect', edge: 'work', reach: 'device' },
   disconnect: { kind: 'disconnect' },
+  rest: { kind: 'rest' },
   reconnect: { kind: 'reconnect', edge: 'home', reach: 'device' },
   'found-closed': { kind: 'found-closed', problem: passing },
   resolved: { kind: 'resolved', endpoints },
@@ -103,11 +136,21 @@ const events = {
   'restore failed': { kind: 'effect-failed', effect: 'restore-host', problem: passing },
   handshake: { kind: 'handshake' },
   confirmed: { kind: 'confirmed' },
+  stalled: { kind: 'stalled' },
+  recovered: { kind: 'recovered' },
+  sought: { kind: 'sought', edge: 'home', choices: elsewhere, lost: false },
+  'sought, lost': { kind: 'sought', edge: 'home', choices: elsewhere, lost: true },
+  'sought another': { kind: 'sought', edge: 'work', choices: elsewhere, lost: true },
+  'renewal failed': { kind: 'effect-failed', effect: 'renew-session', problem: passing },
   expired: { kind: 'expired' },
   'gave-up': { kind: 'gave-up' },
   roamed: { kind: 'roamed', endpoints: [{ peer: 0, address: '198.51.100.9', port: 4500 }] },
   'tunnel-ended': { kind: 'tunnel-ended', problem: passing },
   'network-news': { kind: 'network-news' },
+  'network-gone': { kind: 'network-gone' },
+  'portal-found': { kind: 'portal-found', way: signInWay },
+  'portal-passed': { kind: 'portal-passed' },
+  'open-portal': { kind: 'open-portal' },
   tick: { kind: 'tick' },
 } as const satisfies Record<string, ConnectionEvent>;
 
@@ -119,6 +162,12 @@ const startOver =
   'connecting: cancel-pending clear-timer remember-wish+ release-dns firewall:connecting stop-tunnel resolve';
 const leave =
   'disconnecting: cancel-pending clear-timer remember-wish- firewall:blocked stop-tunnel restore-host';
+const rest = 'disconnecting: cancel-pending clear-timer firewall:blocked stop-tunnel restore-host';
+const renew = 'connecting: renew-session send-probe set-timer seek-edge';
+const wider = 'connecting: firewall:connecting';
+const moved = 'connecting: firewall:connecting renew-session send-probe set-timer';
+const offline = 'waiting: firewall:blocked clear-timer';
+const revived = 'connecting: firewall:connecting renew-session send-probe set-timer seek-edge';
 const turnBack = 'disconnecting: cancel-pending clear-timer remember-wish- restore-host';
 const fail = 'blocked: cancel-pending clear-timer firewall:blocked stop-tunnel set-timer';
 const failForGood = 'blocked: cancel-pending clear-timer firewall:blocked stop-tunnel';
@@ -128,18 +177,29 @@ const named = 'connecting: clear-timer set-dns';
 const earned = 'connected: firewall:connected clear-timer';
 const leaveDns = 'disconnecting: cancel-pending clear-timer remember-wish+ restore-host';
 const leaveDnsForGood = 'disconnecting: cancel-pending clear-timer remember-wish- restore-host';
+const restDns = 'disconnecting: cancel-pending clear-timer restore-host';
+const signIn = 'portal: cancel-pending firewall:portal stop-tunnel release-dns set-timer';
 const kept = 'connecting:';
 const widen = 'connecting: firewall:connecting';
 
 const failures = (Object.keys(events) as EventName[]).filter((name) => events[name].kind === 'effect-failed');
 
 /** What is the same in every phase of `connecting` once the machine is closed. */
+const whileTrying: Partial<Record<EventName, string>> = {
+  'network-news': renew,
+  'network-gone': offline,
+  sought: wider,
+  'sought, lost': moved,
+};
+
 const whileConnecting: Partial<Record<EventName, string>> = {
   'connect elsewhere': startOver,
   reconnect: startOver,
   disconnect: leave,
+  rest,
   roamed: widen,
   'tunnel-ended': fail,
+  'portal-found': signIn,
   'wish failed': fail,
   'firewall failed': fail,
   'resolve failed': wait,
@@ -150,6 +210,21 @@ const whileConnecting: Partial<Record<EventName, string>> = {
   'stop failed': fail,
   'restore failed': fail,
   'dns failed': fail,
+};
+
+const whilePortal: Partial<Record<EventName, string>> = {
+  connect: startOver,
+  'connect elsewhere': startOver,
+  reconnect: startOver,
+  disconnect: leave,
+  rest,
+  'network-news': startOver,
+  'network-gone': offline,
+  'portal-passed': startOver,
+  'open-portal': 'portal: firewall:portal set-timer',
+  'firewall failed': fail,
+  'gate failed': fail,
+  'stop failed': fail,
 };
 
 const table: Record<StateName, Partial<Record<EventName, string>>> = {
@@ -167,6 +242,7 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'tunnel failed': 'off:',
     'tunnel failed for good': 'off:',
     'probe failed': 'off:',
+    'renewal failed': 'off:',
     'dns failed': 'off:',
     'stop failed': 'off:',
     'restore failed': 'off:',
@@ -175,6 +251,7 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     ...whileConnecting,
     roamed: undefined,
     'tunnel-ended': undefined,
+    'portal-found': undefined,
     resolved: 'connecting: firewall:connecting start-tunnel',
     'wish failed': turnBack,
     'firewall failed': turnBack,
@@ -212,15 +289,15 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     confirmed: named,
     'routes-set': undefined,
     'gave-up': probe,
-    'network-news': probe,
-    tick: probe,
+    ...whileTrying,
+    tick: renew,
   },
   'connecting, proving': {
     ...whileConnecting,
     handshake: kept,
     confirmed: named,
     'gave-up': probe,
-    'network-news': probe,
+    ...whileTrying,
     tick: probe,
   },
   'connecting, naming': {
@@ -230,14 +307,35 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'dns-changed': 'connecting: set-dns',
     'gave-up': probe,
   },
+  'connecting, stalled': {
+    ...whileConnecting,
+    ...whileTrying,
+    handshake: probe,
+    confirmed: earned,
+    recovered: earned,
+    'gave-up': renew,
+    tick: renew,
+  },
+  'connecting, stalled, a new session': {
+    ...whileConnecting,
+    ...whileTrying,
+    handshake: probe,
+    confirmed: earned,
+    'gave-up': renew,
+    tick: probe,
+  },
   connected: {
     'connect elsewhere': startOver,
     reconnect: startOver,
     disconnect: leave,
+    rest,
+    stalled: revived,
+    'network-gone': offline,
+    'sought, lost': 'connected: firewall:connected renew-session send-probe',
     'gave-up': 'connecting: firewall:connecting send-probe set-timer',
     roamed: 'connected: firewall:connected',
     'dns-changed': 'connected: set-dns',
-    'network-news': 'connected: send-probe',
+    'network-news': 'connected: renew-session send-probe seek-edge',
     'tunnel-ended': fail,
     'firewall failed': fail,
     'gate failed': fail,
@@ -247,7 +345,9 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'connect elsewhere': startOver,
     reconnect: startOver,
     disconnect: leave,
+    rest,
     'network-news': startOver,
+    'portal-found': signIn,
     tick: startOver,
     'wish failed': fail,
     'firewall failed': fail,
@@ -256,7 +356,25 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'port failed': fail,
     'tunnel failed': fail,
     'tunnel failed for good': failForGood,
-    'probe failed': fail,
+    'dns failed': fail,
+    'stop failed': fail,
+    'restore failed': fail,
+  },
+  'waiting, without a network': {
+    connect: startOver,
+    'connect elsewhere': startOver,
+    reconnect: startOver,
+    disconnect: leave,
+    rest,
+    'network-news': revived,
+    'tunnel-ended': fail,
+    'wish failed': fail,
+    'firewall failed': fail,
+    'resolve failed': fail,
+    'gate failed': fail,
+    'port failed': fail,
+    'tunnel failed': fail,
+    'tunnel failed for good': failForGood,
     'dns failed': fail,
     'stop failed': fail,
     'restore failed': fail,
@@ -266,6 +384,7 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'connect elsewhere': startOver,
     reconnect: startOver,
     disconnect: leave,
+    rest,
     'network-news': startOver,
     tick: startOver,
     'firewall failed': 'blocked: stop-tunnel set-timer',
@@ -277,6 +396,7 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     'connect elsewhere': startOver,
     reconnect: startOver,
     disconnect: leave,
+    rest,
     'firewall failed': 'blocked: stop-tunnel',
     'gate failed': 'blocked: stop-tunnel',
     'stop failed': 'blocked:',
@@ -285,7 +405,8 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     connect: 'disconnecting:',
     'connect elsewhere': 'disconnecting:',
     reconnect: 'disconnecting:',
-    disconnect: 'disconnecting:',
+    disconnect: 'disconnecting: remember-wish-',
+    rest: 'disconnecting:',
     'host-restored': 'off:',
     'wish failed': 'disconnecting: stop-tunnel restore-host',
     'firewall failed': 'disconnecting: stop-tunnel restore-host',
@@ -297,7 +418,8 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     connect: 'disconnecting:',
     'connect elsewhere': 'disconnecting:',
     reconnect: 'disconnecting:',
-    disconnect: 'disconnecting:',
+    disconnect: 'disconnecting: remember-wish-',
+    rest: 'disconnecting:',
     'host-restored': leaveOff,
     'wish failed': 'disconnecting: stop-tunnel restore-host',
     'firewall failed': 'disconnecting: stop-tunnel restore-host',
@@ -310,6 +432,7 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     connect: leaveDns,
     reconnect: leaveDns,
     disconnect: leaveDnsForGood,
+    rest: restDns,
     'dns-ready': 'dns:',
     'dns-changed': 'dns: set-dns',
     'network-news': 'dns: set-dns',
@@ -320,10 +443,16 @@ const table: Record<StateName, Partial<Record<EventName, string>>> = {
     connect: leaveDns,
     reconnect: leaveDns,
     disconnect: leaveDnsForGood,
+    rest: restDns,
     'dns-changed': 'dns: set-dns',
     'network-news': 'dns: set-dns',
   },
-  portal: { disconnect: leave },
+  portal: {
+    ...whilePortal,
+    'portal-found': 'portal: firewall:portal',
+    tick: 'portal: firewall:portal',
+  },
+  'portal, its time over': whilePortal,
 };
 
 const pairs = (Object.keys(states) as StateName[]).flatMap((state) =>
@@ -346,7 +475,9 @@ function proxyRow(stateName: StateName, eventName: EventName): string {
     return stateName === 'connecting, preparing, confirmed' ? proxied(earned) : probe;
   if (row === named) return proxied(earned);
   if (stateName === 'connected' && eventName === 'dns-changed') return 'connected:';
-  return stateName === 'portal' ? row : proxied(row);
+  // The proxy closed nothing of the machine: a sign-in needs nothing of it.
+  if (row === signIn) return `${states[stateName].kind}:`;
+  return proxied(row);
 }
 
 function proxied(row: string): string {
@@ -436,7 +567,6 @@ describe('the connection', () => {
 
   test('never touches firewall or routes for the proxy', () => {
     const touching = pairs.filter(([stateName, eventName]) => {
-      if (stateName === 'portal') return false;
       const [, effects] = transition(inProxy(states[stateName]), inProxy(events[eventName]), now);
       return effects.some((effect) => effect.kind === 'set-firewall' || effect.kind === 'set-routes');
     });
@@ -498,6 +628,14 @@ describe('the connection', () => {
       roamed: true,
       'tunnel-ended': true,
       'network-news': true,
+      rest: true,
+      stalled: true,
+      recovered: true,
+      sought: true,
+      'network-gone': true,
+      'portal-found': true,
+      'portal-passed': true,
+      'open-portal': true,
       tick: true,
     };
 
@@ -530,6 +668,22 @@ describe('the connection', () => {
     expect(early).not.toHaveProperty('trouble');
     expect(late).toHaveProperty('trouble', 'handshake-timeout');
     expect(effects.map(word)).toContain('send-probe');
+  });
+
+  test('keeps the way to a sign-in open for five minutes, and again where the user wants it', () => {
+    const [portal, effects] = transition(states['connecting, handshaking'], events['portal-found'], now);
+    const until = monoMs(now + 300_000);
+    const [early, again] = transition(portal, events.tick, monoMs(until - 1));
+    const [over, closing] = transition(portal, events.tick, until);
+    const [open, opening] = transition(over, events['open-portal'], until);
+
+    expect(portal).toMatchObject({ kind: 'portal', opensUntil: until });
+    expect(effects).toContainEqual({ kind: 'set-timer', at: until });
+    expect([early, again]).toEqual([portal, [{ kind: 'set-timer', at: until }]]);
+    expect(over).not.toHaveProperty('opensUntil');
+    expect(closing[0]).not.toHaveProperty('way');
+    expect(open).toMatchObject({ opensUntil: until + 300_000 });
+    expect(opening[0]).toMatchObject({ policy: 'portal', way: signInWay });
   });
 
   test('is not connected by a handshake alone, and says what is missing', () => {
@@ -585,7 +739,7 @@ describe('the connection', () => {
           const before = state;
           let effects: readonly Effect[];
           [state, effects] = transition(before, event, monoMs(i * 1000));
-          if (event.kind === 'disconnect') wantsOff = true;
+          if (event.kind === 'disconnect' || event.kind === 'rest') wantsOff = true;
           if (state.kind === 'connecting' && state.closed) wantsOff = false;
           const opens = effects.some((effect) => effect.kind === 'restore-host');
           const neverClosed = before.kind === 'connecting' && !before.closed;

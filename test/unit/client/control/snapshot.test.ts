@@ -65,7 +65,7 @@ const states: readonly ConnectionState[] = [
   { kind: 'disconnecting', reach: 'device' },
   { kind: 'enrolling' },
   { kind: 'dns', reach: 'dns', ready: true },
-  { kind: 'portal' },
+  { kind: 'portal', reach: 'device', edge: 'home', way: { servers: [], addresses: [] } },
 ];
 
 describe('the status', () => {

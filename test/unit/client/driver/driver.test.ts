@@ -12,6 +12,8 @@ import { silentLog } from '../../../../shared/node/log.ts';
 const key = `${'A'.repeat(42)}E=`;
 const conf = `[Interface]\nPrivateKey = ${key}\nAddress = 10.9.0.2/24\n[Peer]\nPublicKey = ${key}\nEndpoint = 192.0.2.1:51820\nAllowedIPs = 0.0.0.0/0\n`;
 
+const places = [{ peer: 0, address: '192.0.2.1', port: 51820 }];
+
 interface World {
   readonly asked: string[];
   readonly driver: Driver;
@@ -33,6 +35,7 @@ function makeWorld(change: Partial<DriverPorts> = {}): World {
       },
       stop: async () => void asked.push('stop'),
       probe: async () => void asked.push('probe'),
+      renew: async (places) => void asked.push(`renew ${places[0]?.address}`),
       status: async () => undefined,
     },
     proxy: {
@@ -44,6 +47,7 @@ function makeWorld(change: Partial<DriverPorts> = {}): World {
       },
       stop: async () => void asked.push('proxy stop'),
       probe: async () => void asked.push('proxy probe'),
+      renew: async (places) => void asked.push(`proxy renew ${places[0]?.address}`),
       status: async () => undefined,
       close: async () => void asked.push('proxy close'),
       place: undefined,
@@ -61,7 +65,11 @@ function makeWorld(change: Partial<DriverPorts> = {}): World {
     resolver: {
       resolve: async () => {
         asked.push('resolve');
-        return [{ peer: 0, address: '192.0.2.1', port: 51820 }];
+        return { endpoints: places, choices: places };
+      },
+      seek: async ({ silent }) => {
+        asked.push(silent ? 'seek the silent' : 'seek');
+        return { choices: [...places, { peer: 0, address: '2001:db8::1', port: 51820 }], lost: false };
       },
       nameServers: () => [],
     },
@@ -96,7 +104,7 @@ describe('the driver', () => {
       'resolve',
       'firewall connecting 1',
       'start culvert0 192.0.2.1',
-      'routes 3',
+      'routes 1',
       'probe',
       'probe',
       'dns tunnel culvert0',
@@ -135,9 +143,10 @@ describe('the driver', () => {
           new Promise((resolve) => {
             signal.addEventListener('abort', () => {
               aborted = true;
-              resolve([{ peer: 0, address: '192.0.2.7', port: 1 }]);
+              resolve({ endpoints: [], choices: [] });
             });
           }),
+        seek: () => Promise.reject(new Error('nothing known')),
         nameServers: () => [],
       },
     });
@@ -299,7 +308,14 @@ describe('a daemon that starts', () => {
     const { driver, ports } = makeWorld();
 
     await resume(
-      { wishedEdge: 'home', edgeKnown: true, reach: 'device', changes: true, autoConnect: true },
+      {
+        wishedEdge: 'home',
+        edgeKnown: true,
+        reach: 'device',
+        changes: true,
+        autoConnect: true,
+        resting: false,
+      },
       { driver, host: ports.host, log: silentLog },
     );
 
@@ -312,7 +328,14 @@ describe('a daemon that starts', () => {
     const host = { restore: () => Promise.reject(new CulvertError('restore-incomplete')) };
 
     await resume(
-      { wishedEdge: undefined, edgeKnown: false, reach: 'device', changes: true, autoConnect: true },
+      {
+        wishedEdge: undefined,
+        edgeKnown: false,
+        reach: 'device',
+        changes: true,
+        autoConnect: true,
+        resting: false,
+      },
       { driver, host, log: silentLog },
     );
 

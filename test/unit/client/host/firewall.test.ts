@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { type FirewallPolicy, scopeOf } from '../../../../client/host/firewall/policy.ts';
 import { removeScript, rulesetFor } from '../../../../client/host/firewall/ruleset.ts';
+import { parseRules } from '../../../../client/split/rules.ts';
+import { noSplit, type SplitView } from '../../../../client/split/view.ts';
 
 const policy: FirewallPolicy = {
   kind: 'connected',
@@ -37,11 +39,56 @@ describe('the ruleset', () => {
     const lines = looking.split('\n').filter((line) => line.includes('9.9.9.9') || line.includes('2620'));
 
     expect(lines.map((line) => line.trim())).toEqual([
-      'ip daddr 9.9.9.9 udp dport 53 accept',
-      'ip daddr 9.9.9.9 tcp dport 53 accept',
-      'ip6 daddr 2620:fe::9 udp dport 53 accept',
-      'ip6 daddr 2620:fe::9 tcp dport 53 accept',
+      'meta mark 0x8383 ip daddr 9.9.9.9 udp dport 53 accept',
+      'meta mark 0x8383 ip6 daddr 2620:fe::9 udp dport 53 accept',
     ]);
+  });
+
+  test('lets connections of ours to the HTTPS ports of the edge out, and nobody else there', () => {
+    const tlsEndpoints = [
+      { address: '192.0.2.1', port: 443 },
+      { address: '2001:db8::1', port: 8443 },
+    ];
+
+    const script = rulesetFor({ ...policy, tlsEndpoints });
+
+    expect(script.split('\n').filter((line) => line.includes('tcp dport'))).toEqual([
+      '    meta mark 0x8383 ip daddr 192.0.2.1 tcp dport 443 accept',
+      '    meta mark 0x8383 ip6 daddr 2001:db8::1 tcp dport 8443 accept',
+    ]);
+    expect(rulesetFor({ ...policy, kind: 'blocked', tlsEndpoints })).not.toContain('tcp dport');
+  });
+
+  test('of a network that wants a sign-in lets every program to its servers and to the sign-in, and nowhere else', () => {
+    const lookout = { servers: ['192.0.2.53'], ports: [80, 8443, 80] };
+    const way = { servers: ['192.0.2.53'], addresses: [{ address: '192.0.2.80', port: 443 }] };
+    const script = rulesetFor({ ...policy, kind: 'portal', way, lookout });
+
+    const accepted = script.split('\n').filter((line) => line.includes('accept') && line.includes('daddr'));
+    expect(accepted.map((line) => line.trim()).filter((line) => line.includes('192.0.2'))).toEqual([
+      'meta mark 0x8383 ip daddr 192.0.2.53 udp dport 53 accept',
+      'ip daddr 192.0.2.53 udp dport 53 accept',
+      'ip daddr 192.0.2.53 tcp dport 53 accept',
+      'ip daddr 192.0.2.80 tcp dport 443 accept',
+    ]);
+    expect(script).toContain('meta mark 0x8383 tcp dport { 80, 8443 } accept');
+    expect(script).not.toContain('oifname "culvert0" accept');
+    expect(script).not.toContain('192.0.2.1 ');
+  });
+
+  test('of a sign-in whose time is over lets out our own questions alone', () => {
+    const lookout = { servers: ['192.0.2.53'], ports: [80] };
+    const script = rulesetFor({ ...policy, kind: 'portal', endpoints: [], lookout });
+
+    const lines = script.split('\n').filter((line) => /192\.0\.2|tcp dport/.test(line));
+    expect(lines.every((line) => line.includes('meta mark 0x8383'))).toBe(true);
+    expect(lines).toHaveLength(2);
+  });
+
+  test('of a connected device lets no questions for a sign-in out', () => {
+    const lookout = { servers: ['192.0.2.53'], ports: [80] };
+
+    expect(rulesetFor({ ...policy, lookout })).toBe(rulesetFor(policy));
   });
 
   test('of a split tunnel closes only what belongs to the tunnel', () => {
@@ -62,10 +109,57 @@ describe('the ruleset', () => {
   test.each([
     ['an interface name', { interfaceName: 'a" accept; #' }],
     ['an endpoint', { endpoints: [{ address: '1.1.1.1 accept', port: 1 }] }],
+    ['a place for TLS', { tlsEndpoints: [{ address: '1.1.1.1 accept', port: 1 }] }],
     ['an address', { addresses: ['10.0.0.1; flush ruleset'] }],
     ['a prefix', { scope: ['0.0.0.0/0 }'] }],
+    ['a name server', { lookout: { servers: ['192.0.2.53 accept'], ports: [] } }],
+    ['a sign-in', { way: { servers: [], addresses: [{ address: '::1 }', port: 80 }] } }],
   ])('refuses syntax in %s', (_title, change) => {
     expect(() => rulesetFor({ ...policy, ...change })).toThrow('no syntax');
+  });
+});
+
+describe('what goes around the tunnel', () => {
+  const read = parseRules('exclude ip 203.0.113.0/24\nexclude ip 2001:db8:5::/48');
+  if ('problems' in read) throw new Error('bad rules');
+  const local = [{ interfaceName: 'wlan0', prefix: '192.168.1.0/24' }];
+  const split: SplitView = { ...noSplit, rules: read, local, lanOpen: true, outsideGroup: 'culvert-outside' };
+
+  test('has its own words in the script of a connected device', () => {
+    expect(rulesetFor(policy, split)).toMatchSnapshot();
+  });
+
+  test.each(['blocked', 'connecting'] as const)(
+    'is closed while %s, but for the network around us',
+    (kind) => {
+      const script = rulesetFor({ ...policy, kind }, split);
+
+      expect(script).not.toMatch(/203\.0\.113|2001:db8:5|around|cgroup|0x8384/);
+      expect(script).toContain('oifname "wlan0" ip daddr 192.168.1.0/24 accept');
+    },
+  );
+
+  test('does not open the network around us by itself', () => {
+    expect(rulesetFor(policy, { ...split, lanOpen: false })).not.toContain('wlan0');
+  });
+
+  test('is everything but what is included, and that also before the tunnel is up', () => {
+    const rules = parseRules('include ip 10.0.0.0/8');
+    if ('problems' in rules) throw new Error('bad rules');
+
+    for (const kind of ['blocked', 'connecting', 'connected'] as const) {
+      const script = rulesetFor({ ...policy, kind }, { ...noSplit, rules });
+      expect(script).toContain('ip daddr 10.0.0.0/8 goto refuse');
+      expect(script).toContain('hook output priority filter; policy accept;');
+    }
+  });
+
+  test.each([
+    ['an interface', { local: [{ interfaceName: 'a"', prefix: '10.0.0.0/8' }] }],
+    ['a network', { local: [{ interfaceName: 'a', prefix: '10.0.0.0/8 }' }] }],
+    ['a group', { outsideGroup: 'a" accept' }],
+  ])('refuses syntax in %s', (_title, change) => {
+    expect(() => rulesetFor(policy, { ...split, ...change })).toThrow('no syntax');
   });
 });
 

@@ -142,7 +142,7 @@ describe('changes to the host', () => {
     };
     const policy = { kind: 'blocked', interfaceName: 'culvert0', mark: 1, scope: 'everything' } as const;
 
-    await new NftablesFirewall(journal, run).apply({
+    await new NftablesFirewall({ journal, run, log: silentLog }).apply({
       ...policy,
       endpoints: [],
       nameServers: [],

@@ -90,6 +90,7 @@ function world() {
       plans.push(workerPlan);
       return worker;
     },
+    onUnanswered: () => undefined,
     log: silentLog,
   });
   const onFact = (fact: Fact): void => void facts.push(fact);

@@ -48,6 +48,14 @@ function world(rules: Partial<PipelineRules> = {}, outside: readonly OwnRecord[]
         note('cache', query);
         return answerWith(query, 'cache', outside === 'dead' ? [] : outside).bytes;
       },
+      atOnce: (_question, answer) => {
+        asked.push('at once');
+        answer.length = 5;
+        return true;
+      },
+      forgetAtOnce: () => {
+        asked.push('forget');
+      },
       askLocal: async (query, rule) => {
         note(`local:${rule.via}`, query);
         return rule.servers.length === 0 ? undefined : answerWith(query, 'network', []);
@@ -222,7 +230,41 @@ test('answers at once what the cache has, and only while no list says otherwise'
 
   expect(again).toBeInstanceOf(Uint8Array);
   expect(another).toBeInstanceOf(Promise);
-  expect(asked).toEqual(['outside a.example', 'cache A.example', 'outside a.example']);
+  expect(asked).toEqual(['outside a.example', 'cache A.example', 'outside a.example', 'forget']);
   expect(errorCodeOf(blocked) ?? blocked.rcode).toBe(0);
   expect(pipeline.counts).toMatchObject({ upstream: 2, cache: 1, blocked: 1 });
+});
+
+test('answers from bytes to bytes what it answered before, but for what has to be logged', () => {
+  const { pipeline, log, asked } = world();
+  const bytes = question('a.example');
+  const spans = () =>
+    [
+      { bytes, at: 0, length: bytes.length },
+      { bytes: new Uint8Array(512), at: 0, length: 512 },
+    ] as const;
+
+  const quietly = pipeline.answerAtOnce(...spans());
+  log.turn(true);
+  const logged = pipeline.answerAtOnce(...spans());
+
+  expect([quietly, logged]).toEqual([true, false]);
+  expect(asked).toEqual(['at once']);
+  expect(pipeline.counts.cache).toBe(1);
+});
+
+test.each([
+  ['www.example.com', true],
+  ['nas.lan', false],
+  ['nas', false],
+  ['edge.culvert', false],
+  ['localhost', false],
+  ['x.onion', false],
+  ['1.0.0.10.in-addr.arpa', false],
+  ['ads.example', false],
+])('%s goes to the private upstreams: %s', (name, outside) => {
+  const { pipeline } = world({ blockList: new BlockList([{ name: 'l', text: 'ads.example' }], []) });
+  const query = readMessage(question(name));
+
+  expect(query && pipeline.goesOutside(query)).toBe(outside);
 });

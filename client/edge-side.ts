@@ -1,0 +1,93 @@
+/** The daemon's pieces that talk with the edge in use, apart from the tunnel; joined by daemon.ts. */
+
+import type { Log } from '../shared/core/base/ports.ts';
+import type { Clock } from '../shared/node/clock.ts';
+import { type Reach, reachOf } from './connection/state.ts';
+import { Ways } from './control/ways.ts';
+import { lookFromOutside } from './diagnose-side.ts';
+import type { Driver } from './driver/driver.ts';
+import { EdgeVersions } from './enroll/edge-version.ts';
+import { EnrollmentDesk } from './enroll/enrollment-desk.ts';
+import { followFamilies } from './enroll/families-teller.ts';
+import { followEdge } from './enroll/follow-edge.ts';
+import { gatewayIn } from './enroll/gateway-address.ts';
+import type { RegistrationStore } from './enroll/registrations.ts';
+import type { FailoverSide } from './failover/follow-edges.ts';
+import type { HostDns } from './host/private-dns.ts';
+import type { ProxyTunnel } from './host/proxy-tunnel.ts';
+import type { HostTunnel } from './host/tunnel.ts';
+import { followQuantum, type QuantumSide } from './quantum/follow-quantum.ts';
+import type { EdgeStore } from './settings/edges.ts';
+import { pendingKeyPath } from './settings/paths.ts';
+import type { SettingsStore } from './settings/store.ts';
+
+export interface EdgeSideParts {
+  readonly stateDir: string;
+  readonly settings: SettingsStore;
+  readonly edges: EdgeStore;
+  readonly registrations: RegistrationStore;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Moved {
+  readonly driver: Driver;
+  readonly tunnel: HostTunnel;
+  readonly proxy: ProxyTunnel;
+  readonly dns: HostDns;
+  readonly failover: FailoverSide;
+  readonly signIn: { readonly servers: () => readonly string[] };
+}
+
+export interface EdgeSide {
+  readonly enrollment: EnrollmentDesk;
+  readonly follower: ReturnType<typeof followEdge>;
+  readonly ways: Ways;
+  readonly versions: EdgeVersions;
+  readonly families: ReturnType<typeof followFamilies>;
+  readonly quantum: QuantumSide;
+}
+
+export function joinEdge(
+  parts: EdgeSideParts,
+  { driver, tunnel, proxy, dns, failover, signIn }: Moved,
+): EdgeSide {
+  const { stateDir, settings, edges, registrations, clock, log } = parts;
+  const versions = new EdgeVersions();
+  const enrollment = new EnrollmentDesk({
+    edges,
+    registrations,
+    pendingPath: pendingKeyPath(stateDir),
+    unixNow: () => clock.unix(),
+    onConfig: (edge, config) => {
+      ways.handleConfig(edge, config);
+      versions.handleConfig(edge, config);
+    },
+    gatewayOf: (edge) => gatewayIn(driver.state, edges, edge),
+  });
+  const reachNow = (): Reach => reachOf(settings.current.mode);
+  const follower = followEdge({
+    driver,
+    enrollment,
+    reach: reachNow,
+    onStopping: (edge) => void failover.desk.handleStopping(edge),
+    onLook: (edge, asked) =>
+      void lookFromOutside({ ...parts, driver, tunnel, proxy, enrollment, signIn }, edge, asked),
+    log,
+  });
+  const ways = new Ways({
+    state: () => driver.state,
+    tunnel,
+    proxy,
+    edges,
+    enrollment,
+    registrations,
+    settings: () => settings.current,
+    onWatchChange: () => dns.handleWatchChange(),
+    clock,
+  });
+  driver.onChange(() => ways.handleChange());
+  const families = followFamilies({ driver, enrollment, registrations, settings, log });
+  const quantum = followQuantum({ driver, tunnel, proxy, enrollment, edges, registrations, settings, log });
+  return { enrollment, follower, ways, versions, families, quantum };
+}

@@ -1,0 +1,168 @@
+/** Joins the desk of several edges to the connection, the edges' files and the network; knows where each edge is. */
+
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
+import type { Endpoint } from '../../shared/core/base/endpoint.ts';
+import type { Log } from '../../shared/core/base/ports.ts';
+import { zeroKey } from '../../shared/core/uapi/values.ts';
+import type { Clock } from '../../shared/node/clock.ts';
+import { systemEntropy } from '../../shared/node/entropy.ts';
+import type { PeerEndpoint, Reach } from '../connection/state.ts';
+import type { Driver } from '../driver/driver.ts';
+import type { TunnelPort } from '../driver/ports.ts';
+import { tunnelMark } from '../host/routes/plan.ts';
+import type { EdgeStore } from '../settings/edges.ts';
+import type { SettingsStore } from '../settings/store.ts';
+import { FailoverDesk } from './failover-desk.ts';
+import { probeEdge } from './handshake-probe.ts';
+import type { ProbeResult } from './rank-edges.ts';
+
+export interface FollowEdgesParts {
+  readonly driver: Pick<Driver, 'state' | 'send' | 'onChange'>;
+  /** Of the whole device. */
+  readonly tunnel: Pick<TunnelPort, 'status'>;
+  readonly proxy: Pick<TunnelPort, 'status'>;
+  readonly edges: EdgeStore;
+  readonly settings: SettingsStore;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface FailoverSide {
+  readonly desk: FailoverDesk;
+  /** Where the firewall lets our own datagrams out to, besides the edge in use. */
+  openings(edge: string): readonly Endpoint[];
+}
+
+const probeTimeoutMs = 1200;
+const lookUpMs = 2000;
+/** Of one edge: a broken family is left by the other. */
+const maxPlaces = 2;
+/** Edges on this machine itself are numeric in their files. */
+const loopbackStart = '127.';
+
+export function followEdges(parts: FollowEdgesParts): FailoverSide {
+  const { driver, tunnel, proxy, edges, settings, clock, log } = parts;
+  const places = new Map<string, readonly Endpoint[]>();
+  const probe = proberOf(parts, places);
+  const desk = new FailoverDesk({
+    state: () => driver.state,
+    isAuto: () => settings.current.edge === 'auto',
+    edges: () => edges.list().map(({ name }) => name),
+    probe,
+    status: async () => {
+      const { state } = driver;
+      return 'reach' in state && state.reach === 'proxy' ? proxy.status() : tunnel.status();
+    },
+    move: (edge, reach) => driver.send({ kind: 'reconnect', edge, reach }),
+    clock,
+    log,
+  });
+  driver.onChange(() => {
+    const { state } = driver;
+    // Later its name may not be looked up: the resolver may be behind an edge that is gone.
+    if (state.kind === 'connected' && state.reach !== 'dns')
+      rememberPlace(places, state.edge, state.endpoints);
+    desk.handleChange();
+  });
+  settings.onChange(() => desk.handleChange());
+  return {
+    desk,
+    openings: (edge) => {
+      if (settings.current.edge !== 'auto') return [];
+      const others = edges.list().filter(({ name }) => name !== edge);
+      return others.flatMap(({ name, config }) => {
+        const written = config.peers[0]?.endpoint;
+        const numeric = written === undefined || isIP(written.host) === 0 ? [] : [addressOf(written)];
+        return places.get(name) ?? numeric;
+      });
+    },
+  };
+}
+
+/** Asks an edge where it was, else where its name leads to now. Never rejects. */
+function proberOf(
+  { driver, edges, clock, log }: FollowEdgesParts,
+  places: Map<string, readonly Endpoint[]>,
+): (edge: string, reach: Reach) => Promise<ProbeResult> {
+  const learn = (edge: string, found: readonly Endpoint[]): void => {
+    const isNew = JSON.stringify(places.get(edge)) !== JSON.stringify(found);
+    places.set(edge, found);
+    const { state } = driver;
+    // The firewall is made again, with the new place in it.
+    if (isNew && state.kind === 'connected' && state.reach === 'device') {
+      driver.send({ kind: 'roamed', endpoints: state.endpoints });
+    }
+  };
+  return async (edge, reach) => {
+    try {
+      const { config } = edges.profile(edge);
+      const [peer] = config.peers;
+      const { privateKey } = config.interface;
+      if (peer?.endpoint === undefined || privateKey === undefined) return undefined;
+      const plan = {
+        privateKey,
+        edgeKey: peer.publicKey,
+        presharedKey: peer.presharedKey ?? zeroKey(),
+        mark: reach === 'device' ? tunnelMark : 0,
+        timeoutMs: probeTimeoutMs,
+      };
+      const tools = { entropy: systemEntropy(), unixNow: () => clock.unix(), now: () => performance.now() };
+      const known = places.get(edge) ?? [];
+      const rttMs = await firstAnswer(known, (place) => probeEdge({ ...plan, place }, tools));
+      if (rttMs !== undefined) return { rttMs };
+      // Where it was it is not: its name may lead elsewhere now.
+      const found = await placesOf(peer.endpoint);
+      const others = found.filter((place) => !known.some((one) => isDeepStrictEqual(one, place)));
+      if (others.length === 0) return undefined;
+      learn(edge, found);
+      const late = await firstAnswer(others, (place) => probeEdge({ ...plan, place }, tools));
+      if (late !== undefined) return { rttMs: late };
+      return undefined;
+    } catch (cause) {
+      log.debug('an edge could not be probed', { why: String(cause) });
+      return undefined;
+    }
+  };
+}
+
+/** Of the first peer, unless a relay on this machine stands there for it. */
+function rememberPlace(
+  places: Map<string, readonly Endpoint[]>,
+  edge: string,
+  endpoints: readonly PeerEndpoint[],
+): void {
+  const [first] = endpoints;
+  if (first === undefined || first.peer !== 0 || first.address.startsWith(loopbackStart)) return;
+  places.set(edge, [{ address: first.address, port: first.port }]);
+}
+
+type Written = { readonly host: string; readonly port: number };
+
+function addressOf({ host, port }: Written): Endpoint {
+  return { address: host, port };
+}
+
+/** One after the other: a broken family must not make the other look slow. */
+async function firstAnswer(
+  all: readonly Endpoint[],
+  ask: (place: Endpoint) => Promise<number | undefined>,
+): Promise<number | undefined> {
+  for (const place of all) {
+    const rttMs = await ask(place);
+    if (rttMs !== undefined) return rttMs;
+  }
+  return undefined;
+}
+
+/** Empty where nobody answers for the name. */
+async function placesOf(written: Written): Promise<readonly Endpoint[]> {
+  const { host, port } = written;
+  if (isIP(host) !== 0) return [addressOf(written)];
+  const late = new Promise<undefined>((resolve) => {
+    setTimeout(() => resolve(undefined), lookUpMs).unref();
+  });
+  const found = await Promise.race([lookup(host, { all: true }).catch(() => undefined), late]);
+  return (found ?? []).slice(0, maxPlaces).map(({ address }) => ({ address, port }));
+}

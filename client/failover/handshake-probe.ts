@@ -1,0 +1,110 @@
+/**
+ * Is an edge there, and how far? One real WireGuard initiation (§5.4.2) from a socket of its own, and its response, which
+ * only the owner of the edge's key can make. Nothing follows it: the edge drops the half session by itself.
+ */
+
+import { createSocket } from 'node:dgram';
+import { checkMac1, macKey, writeMac1 } from '../../shared/core/admission/macs.ts';
+import type { Endpoint } from '../../shared/core/base/endpoint.ts';
+import type { Entropy } from '../../shared/core/base/ports.ts';
+import type { UnixMs } from '../../shared/core/base/time.ts';
+import { beginInitiation, type InitiatorHandshake } from '../../shared/core/noise/initiator.ts';
+import { initiationSize } from '../../shared/core/wire/initiation.ts';
+import { classify, messageType } from '../../shared/core/wire/message.ts';
+import { responseSize } from '../../shared/core/wire/response.ts';
+import { timestampOf } from '../../shared/core/wire/tai64n.ts';
+import { nativeDhSuite } from '../../shared/node/crypto/native-dh.ts';
+import { setSocketMark } from '../../shared/node/udp/socket-options.ts';
+
+export interface ProbePlan {
+  readonly place: Endpoint;
+  /** Of this device there. */
+  readonly privateKey: Uint8Array;
+  readonly edgeKey: Uint8Array;
+  /** All zeros where there is none. */
+  readonly presharedKey: Uint8Array;
+  /** Firewall mark; 0: none. */
+  readonly mark: number;
+  readonly timeoutMs: number;
+}
+
+export interface ProbeParts {
+  readonly entropy: Entropy;
+  readonly unixNow: () => UnixMs;
+  /** Milliseconds, of a clock that never goes back. */
+  readonly now: () => number;
+}
+
+/** Milliseconds from initiation to response; undefined where there was none in time. Never rejects. */
+export function probeEdge(plan: ProbePlan, parts: ProbeParts): Promise<number | undefined> {
+  const message = new Uint8Array(initiationSize);
+  const begun = begin(plan, parts, message);
+  if (begun === undefined) return Promise.resolve(undefined);
+  const { handshake, ownMacKey } = begun;
+  const { place, presharedKey, mark, timeoutMs } = plan;
+  const socket = createSocket(place.address.includes(':') ? 'udp6' : 'udp4');
+  return new Promise((resolve) => {
+    let sentAt = 0;
+    let isOver = false;
+    const end = (rttMs: number | undefined): void => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(timer);
+      if (rttMs === undefined) handshake.wipe();
+      socket.close();
+      resolve(rttMs);
+    };
+    const timer = setTimeout(() => end(undefined), timeoutMs);
+    socket.on('error', () => end(undefined));
+    socket.on('message', (bytes) => {
+      const answer = Uint8Array.from(bytes);
+      const isResponse =
+        answer.length === responseSize && classify(answer, 0, answer.length) === messageType.response;
+      if (!isResponse || !checkMac1(nativeDhSuite, ownMacKey, answer)) return;
+      const keys = handshake.finish(presharedKey, answer, 0);
+      if (typeof keys === 'string') return;
+      for (const key of [keys.sendKey, keys.receiveKey]) key.fill(0);
+      end(parts.now() - sentAt);
+    });
+    socket.bind(0, () => {
+      if (mark !== 0) setSocketMark(socket, mark);
+      sentAt = parts.now();
+      socket.send(message, place.port, place.address, (error) => {
+        if (error !== null) end(undefined);
+      });
+    });
+  });
+}
+
+interface Begun {
+  readonly handshake: InitiatorHandshake;
+  readonly ownMacKey: Uint8Array;
+}
+
+/** Writes the initiation. Undefined where the edge's key is none. */
+function begin(plan: ProbePlan, { entropy, unixNow }: ProbeParts, message: Uint8Array): Begun | undefined {
+  const suite = nativeDhSuite;
+  const { privateKey, edgeKey } = plan;
+  const publicKey = suite.publicKey(privateKey);
+  const staticShared = suite.dh(privateKey, edgeKey);
+  if (staticShared === undefined) return undefined;
+  const index = new Uint8Array(4);
+  entropy.fill(index);
+  const handshake = beginInitiation(
+    {
+      suite,
+      entropy,
+      local: { secretKey: privateKey, publicKey },
+      remoteStatic: edgeKey,
+      staticShared,
+      timestamp: timestampOf(unixNow()),
+      localIndex: new DataView(index.buffer).getUint32(0),
+    },
+    message,
+    0,
+  );
+  staticShared.fill(0);
+  if (handshake === 'bad-handshake') return undefined;
+  writeMac1(suite, macKey(suite, edgeKey), message);
+  return { handshake, ownMacKey: macKey(suite, publicKey) };
+}

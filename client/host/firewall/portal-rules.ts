@@ -1,0 +1,52 @@
+/**
+ * What of the firewall belongs to a network with a sign-in: our own questions whether it wants one, and, once it does,
+ * its name servers and the sign-in's own addresses for every program. Pure; a part of ruleset.ts.
+ */
+
+import { isIPv6 } from 'node:net';
+import type { FirewallPolicy } from './policy.ts';
+
+const dnsPort = 53;
+
+/** Lines of the chain `output`. */
+export function portalRules(policy: FirewallPolicy): readonly string[] {
+  return [...lookoutRules(policy), ...wayRules(policy)];
+}
+
+/** Everything in those lines that somebody else chose. */
+export function wordsOfPortal({ way, lookout }: FirewallPolicy): readonly string[] {
+  const open = way === undefined ? [] : [...way.servers, ...way.addresses.map(({ address }) => address)];
+  return [...open, ...(lookout?.servers ?? [])];
+}
+
+function lookoutRules({ kind, lookout, mark }: FirewallPolicy): readonly string[] {
+  if (lookout === undefined || (kind !== 'connecting' && kind !== 'portal')) return [];
+  const own = `  meta mark 0x${mark.toString(16)}`;
+  const ports = [...new Set(lookout.ports)].filter(isPort);
+  return [
+    ...lookout.servers.map((address) => `${own} ${daddr(address)} udp dport ${dnsPort} accept`),
+    ...(ports.length === 0 ? [] : [`${own} tcp dport { ${ports.join(', ')} } accept`]),
+  ];
+}
+
+function wayRules({ kind, way }: FirewallPolicy): readonly string[] {
+  if (kind !== 'portal' || way === undefined) return [];
+  return [
+    ...way.servers.flatMap((address) => [
+      `  ${daddr(address)} udp dport ${dnsPort} accept`,
+      `  ${daddr(address)} tcp dport ${dnsPort} accept`,
+    ]),
+    ...way.addresses
+      .filter(({ port }) => isPort(port))
+      .map(({ address, port }) => `  ${daddr(address)} tcp dport ${port} accept`),
+  ];
+}
+
+function daddr(address: string): string {
+  const bare = address.split('%')[0] ?? '';
+  return `${isIPv6(bare) ? 'ip6' : 'ip'} daddr ${bare}`;
+}
+
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port > 0 && port <= 0xffff;
+}

@@ -1,0 +1,177 @@
+/**
+ * The daemon as a unit of systemd: its text (pure), putting it there and taking it away. What was done is written down
+ * before, so that `remove` undoes that and nothing else. The unit of somebody else is never touched.
+ */
+
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CulvertError } from '../../shared/core/control/codes.ts';
+import type { Run } from '../../shared/node/run.ts';
+import { writeAtomic } from '../settings/atomic-file.ts';
+
+export const unitName = 'culvert.service';
+export const unitFolder = '/etc/systemd/system';
+/** Members may command the system's daemon. */
+export const groupName = 'culvert';
+const ownMark = '# Written by: culvert service install';
+
+export interface UnitPlan {
+  /** The program that runs ours, and ours: absolute paths. */
+  readonly node: string;
+  readonly entry: string;
+  readonly stateDir: string;
+}
+
+/**
+ * What the daemon needs, and nothing else: the network, the TUN device, /etc/resolv.conf, kernel settings of routing,
+ * the tree of program groups. Machine code is made at run time, so memory may be executable.
+ */
+export function unitText({ node, entry, stateDir }: UnitPlan): string {
+  return [
+    ownMark,
+    '[Unit]',
+    'Description=culvert, the private tunnel of this device',
+    'Wants=network-pre.target',
+    'Before=network-online.target shutdown.target',
+    'After=network-pre.target dbus.service systemd-resolved.service nftables.service',
+    'StartLimitIntervalSec=0',
+    '',
+    '[Service]',
+    'Type=exec',
+    `ExecStart=${quoted(node)} ${quoted(entry)} daemon --foreground --state-dir ${quoted(stateDir)}`,
+    'Restart=always',
+    'RestartSec=1s',
+    'KillMode=mixed',
+    'TimeoutStopSec=20s',
+    'StateDirectory=culvert',
+    'StateDirectoryMode=0700',
+    'RuntimeDirectory=culvert',
+    'RuntimeDirectoryMode=0755',
+    'UMask=0077',
+    'LimitNOFILE=65536',
+    'LimitCORE=0',
+    'TasksMax=256',
+    'CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE CAP_CHOWN CAP_DAC_OVERRIDE',
+    'NoNewPrivileges=yes',
+    'ProtectSystem=yes',
+    'ProtectHome=read-only',
+    'PrivateTmp=yes',
+    'ProtectClock=yes',
+    'ProtectHostname=yes',
+    'ProtectKernelLogs=yes',
+    'ProtectKernelModules=yes',
+    'DevicePolicy=closed',
+    'DeviceAllow=/dev/net/tun rw',
+    'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK',
+    'RestrictNamespaces=yes',
+    'RestrictRealtime=yes',
+    'RestrictSUIDSGID=yes',
+    'LockPersonality=yes',
+    'SystemCallArchitectures=native',
+    'SystemCallFilter=@system-service',
+    'SystemCallErrorNumber=EPERM',
+    '',
+    '[Install]',
+    'WantedBy=multi-user.target',
+    '',
+  ].join('\n');
+}
+
+export interface SystemdPlaces {
+  readonly run: Run;
+  /** Where what was done is written down. */
+  readonly journal: string;
+  /** Default: /etc/systemd/system. */
+  readonly folder?: string;
+  /** True where systemd runs this machine. */
+  readonly isRunning?: () => boolean;
+}
+
+interface Installed {
+  readonly path: string;
+  /** The group is ours to remove. */
+  readonly madeGroup: boolean;
+}
+
+/** Installs, enables and starts it; repeated, brings it up to date. What was done, in sentences. */
+export async function installUnit(plan: UnitPlan, places: SystemdPlaces): Promise<readonly string[]> {
+  const { run, journal, folder = unitFolder } = places;
+  checkSystemd(places);
+  const path = join(folder, unitName);
+  if (existsSync(path) && !isOurs(path)) {
+    throw new CulvertError('file-unwritable', {
+      text: `${path} was not written by culvert.`,
+      remedy: 'Move it away, then try again.',
+    });
+  }
+  const hadGroup = await hasGroup(run);
+  const before = readInstalled(journal);
+  const madeGroup = before?.madeGroup ?? !hadGroup;
+  writeAtomic(journal, `${JSON.stringify({ path, madeGroup } satisfies Installed)}\n`);
+  if (!hadGroup) await run('groupadd', ['--system', groupName]);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path, unitText(plan), { mode: 0o644 });
+  await run('systemctl', ['daemon-reload']);
+  await run('systemctl', ['enable', unitName]);
+  await run('systemctl', ['restart', unitName]);
+  return [
+    `Wrote ${path}; the daemon runs now, and from every start of this machine.`,
+    ...(hadGroup ? [] : [`Made the group ${groupName}.`]),
+    `To command it without sudo: usermod -aG ${groupName} USER, and log in again.`,
+  ];
+}
+
+/** Stops it and takes it away; idempotent. What was done, in sentences. */
+export async function removeUnit(places: SystemdPlaces): Promise<readonly string[]> {
+  const { run, journal, folder = unitFolder } = places;
+  const installed = readInstalled(journal);
+  const path = installed?.path ?? join(folder, unitName);
+  const done: string[] = [];
+  if (existsSync(path) && isOurs(path)) {
+    checkSystemd(places);
+    await run('systemctl', ['disable', '--now', unitName], { allowFailure: true });
+    rmSync(path, { force: true });
+    await run('systemctl', ['daemon-reload'], { allowFailure: true });
+    done.push(`Stopped the daemon and removed ${path}.`);
+  }
+  if (installed?.madeGroup === true && (await isEmptyGroup(run))) {
+    await run('groupdel', [groupName], { allowFailure: true });
+    done.push(`Removed the group ${groupName}.`);
+  }
+  rmSync(journal, { force: true });
+  return done;
+}
+
+function checkSystemd({ isRunning = () => existsSync('/run/systemd/system') }: SystemdPlaces): void {
+  if (!isRunning()) throw new CulvertError('no-systemd');
+}
+
+/** Spaces and the like; a percent sign begins a specifier. */
+function quoted(word: string): string {
+  const escaped = word.replaceAll('%', '%%');
+  return /^[A-Za-z0-9_./%+-]+$/.test(escaped)
+    ? escaped
+    : `"${escaped.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('$', '$$$$')}"`;
+}
+
+function isOurs(path: string): boolean {
+  return readFileSync(path, 'utf8').startsWith(ownMark);
+}
+
+function readInstalled(path: string): Installed | undefined {
+  try {
+    const { path: unit, madeGroup } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Installed>;
+    return typeof unit === 'string' && typeof madeGroup === 'boolean' ? { path: unit, madeGroup } : undefined;
+  } catch {
+    return undefined; // Never installed, or by hand.
+  }
+}
+
+async function hasGroup(run: Run): Promise<boolean> {
+  return (await run('getent', ['group', groupName], { allowFailure: true })).exitCode === 0;
+}
+
+async function isEmptyGroup(run: Run): Promise<boolean> {
+  const { exitCode, stdout } = await run('getent', ['group', groupName], { allowFailure: true });
+  return exitCode === 0 && stdout.trim().endsWith(':');
+}

@@ -1,0 +1,104 @@
+/** The daemon's pieces about what carries the tunnel; joined by daemon.ts. */
+
+import type { Endpoint } from '../shared/core/base/endpoint.ts';
+import type { Log } from '../shared/core/base/ports.ts';
+import { type HealthItem, healthItem } from '../shared/core/control/health.ts';
+import type { Status } from '../shared/core/control/status.ts';
+import type { Clock } from '../shared/node/clock.ts';
+import type { Driver } from './driver/driver.ts';
+import type { RegistrationStore } from './enroll/registrations.ts';
+import { noNetwork } from './host/network/fingerprint.ts';
+import type { ProxyTunnel } from './host/proxy-tunnel.ts';
+import { tunnelMark } from './host/routes/plan.ts';
+import type { HostTunnel } from './host/tunnel.ts';
+import type { EdgeStore } from './settings/edges.ts';
+import { transportsPath } from './settings/paths.ts';
+import type { SettingsStore } from './settings/store.ts';
+import { type EdgeWays, waysOf } from './transport/edge-ways.ts';
+import { NetworkMemory } from './transport/network-memory.ts';
+import { noUdpPlace, udpPlaces } from './transport/race.ts';
+import { TlsRelay } from './transport/tls-relay.ts';
+import { TransportDesk } from './transport/transport-desk.ts';
+
+export interface TransportParts {
+  readonly stateDir: string;
+  readonly settings: SettingsStore;
+  readonly edges: EdgeStore;
+  readonly registrations: RegistrationStore;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface TransportSide {
+  readonly desk: TransportDesk;
+  /** As EdgeFinder asks. */
+  placesAt(edge: string, addresses: readonly string[], port: number): readonly Endpoint[];
+  /** What people read: never a place on this machine's own loopback. */
+  shown(status: Status): Status;
+  /** The watch on the network, once it is opened. */
+  network: { readonly current: string } | undefined;
+}
+
+interface Moved {
+  readonly driver: () => Pick<Driver, 'state' | 'send'>;
+  readonly tunnel: HostTunnel;
+  readonly proxy: ProxyTunnel;
+}
+
+/** Nothing is started. */
+export function makeTransport(parts: TransportParts, { driver, tunnel, proxy }: Moved): TransportSide {
+  const { settings, clock, log, stateDir } = parts;
+  const ways = (edge: string): EdgeWays | undefined => edgeWays(parts, edge);
+  const desk = new TransportDesk({
+    state: () => driver().state,
+    send: (event) => driver().send(event),
+    tunnelOf: (reach) => (reach === 'proxy' ? proxy : tunnel),
+    waysOf: ways,
+    choice: () => settings.current.transport,
+    memory: new NetworkMemory(transportsPath(stateDir), () => clock.unix()),
+    network: () => side.network?.current ?? noNetwork,
+    markOf: (reach) => (reach === 'device' ? tunnelMark : 0),
+    openRelay: (plan, signal, onEnd) => TlsRelay.open(plan, signal, onEnd, log),
+    clock,
+    log,
+  });
+  const side: TransportSide = {
+    desk,
+    network: undefined,
+    placesAt: (edge, addresses, port) => {
+      const known = ways(edge);
+      if (known === undefined) return addresses.map((address) => ({ address, port }));
+      desk.learn(
+        edge,
+        addresses.map((address) => ({ address, port })),
+      );
+      return settings.current.transport === 'tls' ? [noUdpPlace] : udpPlaces(addresses, known.udpPorts);
+    },
+    shown: (status) => shownBy(desk, status),
+  };
+  return side;
+}
+
+function edgeWays({ edges, registrations }: TransportParts, name: string): EdgeWays | undefined {
+  const peers = edges.list().find((edge) => edge.name === name)?.config.peers ?? [];
+  const [peer] = peers;
+  if (peer?.endpoint === undefined || peers.length > 1) return undefined;
+  try {
+    return waysOf(registrations.find(name), peer.endpoint.port);
+  } catch {
+    return undefined; // A damaged registration is said where it is needed.
+  }
+}
+
+function shownBy(desk: TransportDesk, status: Status): Status {
+  if (desk.transport !== 'tls' || status.edge === undefined) return status;
+  const health: readonly HealthItem[] =
+    status.state === 'connected' ? [healthItem(desk.isChosen ? 'tls-chosen' : 'udp-blocked')] : [];
+  const { endpoint: _, ...edge } = status.edge;
+  const outside = desk.outsideText;
+  return {
+    ...status,
+    edge: { ...edge, ...(outside === undefined ? {} : { endpoint: outside }), transport: 'tls' },
+    health: [...health, ...status.health],
+  };
+}

@@ -1,0 +1,182 @@
+import { expect, test } from 'vitest';
+import type { ConnectionState } from '../../../../client/connection/state.ts';
+import { FailoverDesk } from '../../../../client/failover/failover-desk.ts';
+import { type MonoMs, monoMs } from '../../../../shared/core/base/time.ts';
+import { silentLog } from '../../../../shared/node/log.ts';
+
+interface Waiting {
+  readonly at: number;
+  readonly run: () => void;
+}
+
+function world(edges: readonly string[] = ['a', 'b', 'c']) {
+  const moves: string[] = [];
+  const probed: string[] = [];
+  const waiting: Waiting[] = [];
+  const now = {
+    ms: 100_000,
+    state: { kind: 'off' } as ConnectionState,
+    isAuto: true,
+    alive: new Set(edges),
+    rxBytes: 0,
+  };
+  const desk = new FailoverDesk({
+    state: () => now.state,
+    isAuto: () => now.isAuto,
+    edges: () => edges,
+    probe: async (edge) => {
+      probed.push(edge);
+      return now.alive.has(edge) ? { rttMs: edge === 'b' ? 10 : 30 } : undefined;
+    },
+    status: async () => ({ peers: [{ rxBytes: now.rxBytes, txBytes: 0, handshakeMs: 12 } as never] }),
+    move: (edge) => {
+      moves.push(edge);
+    },
+    clock: { now: (): MonoMs => monoMs(now.ms) },
+    log: silentLog,
+    after: (delayMs, run) => {
+      const one = { at: now.ms + delayMs, run };
+      waiting.push(one);
+      return () => {
+        if (waiting.includes(one)) waiting.splice(waiting.indexOf(one), 1);
+      };
+    },
+  });
+  const settle = async (): Promise<void> => {
+    for (let i = 0; i < 60; i++) await Promise.resolve();
+  };
+  const go = async (state: Record<string, unknown>): Promise<void> => {
+    now.state = { reach: 'proxy', endpoints: [], ...state } as unknown as ConnectionState;
+    desk.handleChange();
+    await settle();
+  };
+  const pass = async (ms: number): Promise<void> => {
+    const end = now.ms + ms;
+    for (;;) {
+      const next = waiting.filter(({ at }) => at <= end).toSorted((x, y) => x.at - y.at)[0];
+      if (next === undefined) break;
+      waiting.splice(waiting.indexOf(next), 1);
+      now.ms = Math.max(now.ms, next.at);
+      next.run();
+      await settle();
+    }
+    now.ms = end;
+  };
+  return { desk, moves, probed, now, go, pass, settle };
+}
+
+const connected = { kind: 'connected', edge: 'a' };
+const stalled = { kind: 'connecting', phase: 'stalled', edge: 'a' };
+
+test('an edge that stalls is left for one that answers', async () => {
+  const { moves, now, go } = world();
+  now.alive.delete('a');
+  now.alive.delete('c');
+
+  await go(connected);
+  await go(stalled);
+
+  expect(moves).toEqual(['b']);
+});
+
+test('nobody answers: nothing is moved, since the network may be what is gone', async () => {
+  const { moves, now, go } = world();
+  now.alive.clear();
+
+  await go(connected);
+  await go(stalled);
+
+  expect(moves).toEqual([]);
+});
+
+test('a doubt moves after a second of further silence, and not where something came back', async () => {
+  const { desk, moves, now, go, pass, settle } = world();
+  await go(connected);
+
+  void desk.handleDoubt();
+  await settle();
+  now.rxBytes = 100;
+  await pass(1000);
+  expect(moves).toEqual([]);
+
+  void desk.handleDoubt();
+  await settle();
+  await pass(999);
+  expect(moves).toEqual([]);
+  await pass(1);
+  expect(moves).toHaveLength(1);
+});
+
+test('without a handshake for three seconds others are tried, again and again', async () => {
+  const { moves, now, go, pass } = world();
+  now.alive.clear();
+  await go({ kind: 'connecting', phase: 'handshaking', edge: 'a' });
+
+  await pass(2900);
+  expect(moves).toEqual([]);
+  await pass(200);
+  now.alive.add('c');
+  await pass(6000);
+
+  expect(moves[0]).toBe('c');
+});
+
+test('an edge that says that it ends is left at once, where there is another', async () => {
+  const { desk, moves, go } = world();
+  await go(connected);
+
+  expect(await desk.handleStopping('b')).toBe(false);
+  expect(await desk.handleStopping('a')).toBe(true);
+
+  expect(moves).toHaveLength(1);
+});
+
+test.each([
+  ['one edge alone', ['a'], true],
+  ['an edge that was chosen by name', ['a', 'b'], false],
+])('%s is kept, whatever happens, and nothing is probed', async (_what, edges, isAuto) => {
+  const { desk, moves, probed, now, go, pass } = world(edges);
+  now.isAuto = isAuto;
+
+  await go(connected);
+  await go(stalled);
+  await desk.handleStopping('a');
+  await pass(100_000);
+
+  expect(moves).toEqual([]);
+  expect(probed).toEqual([]);
+});
+
+test('the others are kept known while all is well, and the one that failed is silent', async () => {
+  const { desk, probed, now, go, pass } = world();
+  now.alive.delete('c');
+  await go(connected);
+
+  await pass(61_000);
+
+  expect(probed.filter((edge) => edge === 'b').length).toBe(3);
+  expect(probed).not.toContain('a');
+  expect(desk.isSilent('c')).toBe(true);
+  expect(desk.isSilent('b')).toBe(false);
+});
+
+test('after a move because of silence the next one has to wait', async () => {
+  const { moves, go } = world();
+  await go(connected);
+  await go(stalled);
+  await go({ kind: 'connecting', phase: 'resolving', edge: 'b' });
+  await go({ kind: 'connecting', phase: 'stalled', edge: 'b' });
+
+  expect(moves).toHaveLength(1);
+});
+
+test('off, or closed: nothing is probed any more', async () => {
+  const { desk, probed, go, pass } = world();
+  await go(connected);
+  await go({ kind: 'off', edge: undefined });
+  desk.close();
+
+  await pass(100_000);
+
+  expect(probed).toEqual([]);
+});
