@@ -65,11 +65,24 @@ const portable: TestProjectInlineConfiguration = {
   },
 };
 
+// The desktop's window in a real browser: one browser at a time, beside nothing that measures.
+const desktop: TestProjectInlineConfiguration = {
+  test: {
+    ...net.test,
+    name: 'desktop',
+    include: filesOf('desktop'),
+    retry: 0,
+    sequence: { groupOrder: 3 },
+  },
+};
+
 export default defineConfig({
   root,
   test: {
     watch: false,
     reporters: ['default', new CountsReporter()],
-    projects: [fast, contract, net, portable].filter((project) => project.test?.include?.length !== 0),
+    projects: [fast, contract, net, portable, desktop].filter(
+      (project) => project.test?.include?.length !== 0,
+    ),
   },
 });

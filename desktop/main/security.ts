@@ -5,7 +5,9 @@ import type { WebPreferences } from 'electron';
 /** The page comes from here and from nowhere else: never file:, never a web address. */
 export const pageOrigin = 'app://culvert';
 
-const policy: Readonly<Record<string, string>> = {
+type Policy = Readonly<Record<string, string>>;
+
+const policy: Policy = {
   'default-src': "'none'",
   'script-src': "'self'",
   'style-src': "'self'",
@@ -19,9 +21,10 @@ const policy: Readonly<Record<string, string>> = {
 };
 
 /** Sent as a header with every page. Inline scripts and inline styles do not run under it. */
-export const contentSecurityPolicy: string = Object.entries(policy)
-  .map(([directive, value]) => `${directive} ${value}`)
-  .join('; ');
+export const contentSecurityPolicy: string = headerOf(policy);
+
+/** For `culvert ui`: a page in a browser has no preload script, so it talks to where it came from. */
+export const browserPolicy: string = headerOf({ ...policy, 'connect-src': "'self'" });
 
 /** Each is written out although some are defaults: a default can change with a new Electron. */
 export const windowFlags: Readonly<WebPreferences> = {
@@ -36,3 +39,9 @@ export const windowFlags: Readonly<WebPreferences> = {
   navigateOnDragDrop: false,
   spellcheck: false,
 };
+
+function headerOf(directives: Policy): string {
+  return Object.entries(directives)
+    .map(([directive, value]) => `${directive} ${value}`)
+    .join('; ');
+}

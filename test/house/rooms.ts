@@ -7,6 +7,7 @@ export const coreRooms: readonly string[] = [
   'packet',
   'crypto',
   'wire',
+  'quantum',
   'noise',
   'session',
   'admission',
@@ -17,6 +18,7 @@ export const coreRooms: readonly string[] = [
   'control',
   'registration',
   'uapi',
+  'masque',
 ];
 
 /** shared/node: native calls, then the single files at its top, then rooms. The same rule of order. */
@@ -26,9 +28,12 @@ export const nodeRooms: readonly string[] = [
   'entropy.ts',
   'log.ts',
   'run.ts',
+  'hold.ts',
+  'http.ts',
   'kernel',
   'crypto',
   'udp',
+  'masque',
   'tun',
   'dataplane',
   'flows',
@@ -46,7 +51,16 @@ export const directions: Readonly<Record<string, readonly string[]>> = {
   'shared/node': ['shared/core/'],
   client: ['shared/core/', 'shared/node/'],
   edge: ['shared/core/', 'shared/node/'],
-  'desktop/main': ['shared/core/control/', 'shared/core/base/', 'shared/node/control/', 'desktop/'],
+  'desktop/main': [
+    'shared/core/control/',
+    'shared/core/base/',
+    // Invitations come from outside; there is one parser of them.
+    'shared/core/registration/invite.ts',
+    'shared/node/control/',
+    'desktop/',
+  ],
+  'desktop/browser': ['shared/core/control/', 'shared/core/base/', 'shared/node/control/', 'desktop/'],
+  'desktop/build': ['desktop/'],
   'desktop/bridge': ['shared/core/control/', 'desktop/'],
   'desktop/view': ['shared/core/control/', 'desktop/'],
 };

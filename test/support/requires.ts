@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, test } from 'vitest';
 import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 
@@ -23,11 +24,19 @@ export interface Needs {
 }
 
 const here: Verdict = { ok: true };
+/** Programs that `npm test` has taken out of packages which it must not install. */
+export const unpackedPrograms: string = fileURLToPath(
+  new URL('../../node_modules/.cache/culvert-tests/bin', import.meta.url),
+);
 const systemFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
-/** The absolute path of a program, looked up in PATH and the folders of the system. */
+/** The absolute path of a program, looked up in PATH, the folders of the system and that of unpacked programs. */
 export function findProgram(name: string): string | undefined {
-  for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), ...systemFolders]) {
+  for (const folder of [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    ...systemFolders,
+    unpackedPrograms,
+  ]) {
     const path = join(folder, name);
     try {
       accessSync(path, constants.X_OK);
