@@ -8,7 +8,7 @@ import { addCounts, type Counts, noCounts, summaryLine } from './counts.ts';
 import { setUp } from './setup.ts';
 import { root, spawnHere } from './spawn.ts';
 
-const suites = ['house', 'unit', 'contract', 'sim', 'interop', 'system'] as const;
+const suites = ['house', 'unit', 'contract', 'sim', 'interop', 'system', 'desktop'] as const;
 
 interface Options {
   readonly only: readonly string[];

@@ -205,6 +205,10 @@ describeWith(needs, 'answers of private DNS', () => {
     expect(test.upstreams.length).toBeGreaterThanOrEqual(2);
     expect(text).toContain(viaDoh);
     expect(text).toContain('from the private resolver');
+    await world.take();
+    const local = machine.ok('dns', 'test', 'printer.lan', '--type', 'A');
+    expect((await world.take()).map(({ way, name }) => `${way} ${name}`)).toEqual(['plain printer.lan']);
+    expect(local).toContain('No private resolver was asked for it.');
   });
 
   describe('to other programs', () => {

@@ -163,17 +163,14 @@ describeWith(
       expect(culvert('edge', 'list')).toContain('No edge is known');
     });
 
-    test('lets a device in by an invitation, once, and proves the tunnel within two seconds', () => {
+    test('lets a device in by an invitation, once, and proves the tunnel', () => {
       const link = invite('--name', 'laptop');
 
-      const begun = performance.now();
       culvert('enroll', link);
       culvert('connect', '--wait');
       const trace = curl('http://edge.culvert/trace').out;
-      const took = performance.now() - begun;
 
       expect(trace).toMatch(/^device=laptop\nedge=lab\n/);
-      expect(took).toBeLessThan(4000); // Four programs were started for it; the bar of 2 s is for one.
       expect(refused([clientEntry, 'enroll', link, '--socket', socket]).text).toMatch(/used/);
     });
 

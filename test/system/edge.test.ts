@@ -3,13 +3,14 @@
  * they do not, and that nothing of it stays on the host.
  */
 
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { EdgeStatus } from '../../edge/admin/status.ts';
 import type { Child } from '../../shared/node/lab/child.ts';
 import { Lab, type LabHost, labAddresses } from '../../shared/node/lab/topology.ts';
 import { describeWith } from '../support/requires.ts';
+import { hostStateOf } from './support/host-state.ts';
 
 const edgeProgram = new URL('../../node_modules/.bin/culvert-edge', import.meta.url).pathname;
 const port = 51820;
@@ -306,29 +307,7 @@ async function askStatus(): Promise<EdgeStatus> {
   return JSON.parse(stdout) as EdgeStatus;
 }
 
-/** Everything that an edge may change on its host. */
-async function hostState(): Promise<Record<string, string>> {
-  const read = async (program: string, ...words: string[]): Promise<string> =>
-    (await lab.edge.run(program, words)).stdout;
-  const leftFiles = (path: string): string[] => {
-    try {
-      return readdirSync(path).filter((name) => name.includes(edgeInterface) || /sock|journal/.test(name));
-    } catch {
-      return [];
-    }
-  };
-  return {
-    tables: await read('nft', 'list', 'ruleset'),
-    links: await read('ip', '-brief', 'link'),
-    routes: await read('ip', 'route', 'show', 'table', 'all', 'type', 'unicast'),
-    forwarding: await read('cat', '/proc/sys/net/ipv4/ip_forward', '/proc/sys/net/ipv6/conf/all/forwarding'),
-    routers: await read('sh', '-c', 'cat /proc/sys/net/ipv6/conf/*/accept_ra'),
-    files: leftFiles(folder).join(),
-    sockets: leftFiles('/var/run/wireguard')
-      .filter((name) => name.includes(edgeInterface))
-      .join(),
-  };
-}
+const hostState = (): Promise<Record<string, string>> => hostStateOf(lab.edge, folder, edgeInterface);
 
 /** Private, link-local and metadata addresses that the edge itself can reach. */
 async function addClosedPlaces(): Promise<void> {

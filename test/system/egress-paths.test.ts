@@ -70,6 +70,17 @@ describeWith(
       expect(await failure(`http://${site}:8083/`)).toBe('refused');
     });
 
+    test('hears the name that a connection says, where nobody asked for it by DNS', async () => {
+      const resolve = ['--resolve', `second.example:8080:${site}`];
+      expect(await fetched('http://second.example:8080/', resolve)).toBe(second.edge);
+
+      const why = await edgeCommand(['path', 'why', site, '--port', '8080', '--device', 'laptop']);
+
+      expect(why).toBe(
+        'By second: rule 4 (host second.example, tag kids) says so. The connection itself says its name in its HTTP request: second.example.\n',
+      );
+    });
+
     test('measures its paths, and shows them', async () => {
       await edgeCommand(['path', 'probe']);
 
@@ -93,10 +104,12 @@ describeWith(
         return answer.answers.map((one) => one.sentence).join(' ');
       };
 
-      expect(await asked(site, '--port', '8081')).toBe('By second: rule 1 (port 8081) says so.');
-      expect(await asked(site, '--port', '8083')).toBe('Nothing goes there: rule 3 (port 8083) blocks it.');
+      expect(await asked(site, '--port', '8081')).toContain('By second: rule 1 (port 8081) says so.');
+      expect(await asked(site, '--port', '8083')).toContain(
+        'Nothing goes there: rule 3 (port 8083) blocks it.',
+      );
       expect(await asked(site)).toMatch(
-        /^By \w+: .* It should connect in about \d+ ms, \w+ in about \d+ ms\.$/,
+        /^By \w+: .* It should connect in about \d+ ms, \w+ in about \d+ ms\./,
       );
     });
 
@@ -130,6 +143,19 @@ describeWith(
       await upstream.end();
 
       expect(await failure(`http://${site}:8082/`)).toBe('refused');
+    });
+
+    test('an uplink that is unplugged costs no request, and whoever must use it is refused', async () => {
+      await lab.edge.run('ip', ['link', 'set', 'second', 'down']);
+
+      const answers: string[] = [];
+      for (let i = 0; i < 4; i++) answers.push(await fetched(`http://${site}:8080/`));
+
+      expect(answers).toEqual(Array.from({ length: 4 }, () => labAddresses.upstream));
+      expect(await failure(`http://${site}:8081/`)).toBe('refused');
+      await lab.edge.run('ip', ['link', 'set', 'second', 'up']);
+      const route = ['route', 'add', 'default', 'via', second.inet, 'dev', 'second', 'metric', '1000'];
+      await lab.edge.run('ip', route);
     });
 
     test('drains a path for new flows', async () => {
@@ -176,8 +202,10 @@ egress:
     - { match: { port: 8081 }, use: second }
     - { match: { port: 8082 }, use: corp }
     - { match: { port: 8083 }, use: none }
+    - { match: { host: second.example, tag: kids }, use: second }
+    - { match: { host: second.example }, use: corp }
     - { use: auto }
-peers: [{ name: laptop, publicKey: "${publicKey}", allowedIps: [10.83.0.2] }]
+peers: [{ name: laptop, publicKey: "${publicKey}", allowedIps: [10.83.0.2], tags: [kids] }]
 `;
 }
 

@@ -2,15 +2,15 @@
 // namespace, asked for many addresses.
 import { spawnSync } from 'node:child_process';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { planRoutes, tunnelTable } from '../../client/host/routes/plan.ts';
-import { effectivePrefixes } from '../../client/split/effective.ts';
+import { planRoutes } from '../../client/host/routes/plan.ts';
 import { explainHost, type RouteView } from '../../client/split/explain.ts';
 import { parseRules } from '../../client/split/rules.ts';
+import { noSplit } from '../../client/split/view.ts';
 import { formatAddress } from '../../shared/core/base/ip.ts';
 import { describeWith } from '../support/requires.ts';
 import { seededRandom } from '../support/seeded.ts';
 
-const localNetworks = ['192.168.1.0/24', '10.9.0.0/16', '2001:db8:1::/64'];
+const localNetworks = [{ interfaceName: 'wifi0', prefix: '192.168.1.0/24' }];
 let space = '';
 
 function ip(words: readonly string[], input = ''): string {
@@ -104,20 +104,18 @@ describeWith({ namespaces: true, tools: ['ip'] }, 'the explanation of a route', 
   ])('agrees with the kernel: %s', (_, allowedIps, text) => {
     const rules = parseRules(text);
     if ('problems' in rules) throw new Error('bad rules');
-    const { routes, around } = effectivePrefixes(allowedIps, rules)!;
     const own = ['10.83.0.2/32', 'fd83::2/128'];
-    const shape = { interfaceName: 'culvert0', addresses: own, allowedIps: routes, mtu: 1420, ipv6: true };
-    const plan = planRoutes(shape);
+    const shape = { interfaceName: 'culvert0', addresses: own, allowedIps, mtu: 1420, ipv6: true };
+    const plan = planRoutes(shape, { ...noSplit, rules, local: localNetworks });
     ip(['-batch', '-'], lines(...plan.link));
     for (const one of plan.routes) ip([`-${one.family}`, '-batch', '-'], lines(...one.lines));
     for (const one of plan.rules) ip([`-${one.family}`, 'rule', 'add', ...one.words]);
-    for (const prefix of around) ip(['route', 'add', 'throw', prefix, 'table', String(tunnelTable)]);
     const view: RouteView = {
       reach: 'device',
       interfaceName: 'culvert0',
       allowedIps,
       rules,
-      hostRoutes: localNetworks.map((prefix) => ({ prefix, interfaceName: 'wifi0' })),
+      hostRoutes: localNetworks,
       granted: [],
       own: [],
       proxyGoesAround: false,

@@ -1,0 +1,73 @@
+// Two edges and a laptop whose whole traffic is in the tunnel: the edge in use dies, the other one takes over, and no page
+// ever comes past the tunnel. The second edge is on the router of the lab.
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test, vi } from 'vitest';
+import { LabStage } from '../../client/lab/stage.ts';
+import { places } from '../../client/lab/world.ts';
+import { describeWith } from '../support/requires.ts';
+
+const edgeEntry = fileURLToPath(new URL('../../edge/main.ts', import.meta.url));
+const clientEntry = fileURLToPath(new URL('../../client/main.ts', import.meta.url));
+const patience = { timeout: 60_000, interval: 50 };
+const slow = { timeoutMs: 60_000 };
+
+describeWith({ namespaces: true, tools: ['ip', 'nft'] }, 'two edges and a whole device', () => {
+  let stage: LabStage | undefined;
+
+  afterAll(() => stage?.clear(), 60_000);
+
+  test('the edge in use dies: pages load through the other one, and none past the tunnel', async () => {
+    stage = await LabStage.build('tunnel');
+    await stage.start();
+    const { world, control, socket } = stage;
+    const untilConnectedTo = (name: string): Promise<void> =>
+      vi.waitFor(async () => {
+        const wanted = { state: 'connected', edge: { name } };
+        expect(await control.call('status')).toMatchObject(wanted);
+      }, patience);
+    const edge = async (...words: string[]): Promise<string> => {
+      const all = [edgeEntry, ...words, '--data', join(world.folder, 'second')];
+      return (await world.router.run(process.execPath, all, slow)).stdout;
+    };
+    const ports = ['--udp', '51820', '--https', '8443'];
+    await edge('init', '--endpoint', places.router, '--name', 'second', ...ports);
+    const path = join(world.folder, 'second');
+    const yaml = join(path, 'edge.yaml');
+    const change = String.raw`s/backend: auto.*/backend: userspace/; s/upstreams: \[[^]]*\]/upstreams: []/`;
+    await world.router.run('sed', ['-i', change, yaml]);
+    const run = [process.execPath, edgeEntry, 'run', '--data', path];
+    const second = await world.router.start('the second edge', run);
+    await second.waitFor(/^ready$/m, slow.timeoutMs);
+    // The first one is known by a name that only this network knows: where it is, is remembered from here.
+    await control.call('connect', {});
+    await untilConnectedTo('home');
+    const { link } = JSON.parse(await edge('invite', '--json')) as { link: string };
+    const enroll = [clientEntry, 'enroll', link, '--socket', socket];
+    await world.laptop.run(process.execPath, enroll, slow);
+
+    const seen = (): string => stage?.pageLines().at(-1)?.from?.replace('::ffff:', '') ?? '';
+    const untilSeenFrom = (...addresses: string[]): Promise<void> =>
+      vi.waitFor(() => {
+        if (!addresses.includes(seen())) throw new Error(`seen from ${seen()}`);
+      }, patience);
+    await control.call('connect', {});
+    await stage.untilClosed();
+    stage.ask();
+    await untilConnectedTo('second');
+    // The newest is used; its pages come from the router's own side of the web.
+    await untilSeenFrom('198.51.100.1');
+
+    const died = performance.now();
+    await second.end('SIGKILL');
+    await untilSeenFrom(places.edge);
+    const tookMs = performance.now() - died;
+    process.stdout.write(`\nfailover of a whole device: ${Math.round(tookMs)} ms\n`);
+
+    expect(tookMs).toBeLessThan(process.env['CI'] === 'true' ? 20_000 : 12_000);
+    const status = await control.call('status');
+    expect(status.edge?.name).toBe('home');
+    const from = stage.pageLines().map((line) => line.from?.replace('::ffff:', ''));
+    for (const address of places.laptop) expect(from).not.toContain(address);
+  }, 240_000);
+});
