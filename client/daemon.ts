@@ -50,9 +50,11 @@ import { makePortal, makeSignIn, type SignInSide } from './portal-side.ts';
 import { proxyNetLimits } from './proxy/limits.ts';
 import type { AnswerWatch } from './resolver/pipeline.ts';
 import { EdgeStore } from './settings/edges.ts';
+import { KnownAddresses } from './settings/known-addresses.ts';
 import {
   edgesPath,
   journalPath,
+  knownAddressesPath,
   logPath,
   registrationsPath,
   settingsPath,
@@ -185,7 +187,9 @@ function makeParts(stateDir: string, otherWatch: () => AnswerWatch): DaemonParts
     mayChange: hasNetAdmin(),
   });
   const watch = bothWatches(splitParts.watch, otherWatch);
-  return { stateDir, settings, journal, wish, edges, registrations, splitParts, watch, logs, clock, log };
+  const known = new KnownAddresses(knownAddressesPath(stateDir));
+  const found = { settings, journal, wish, edges, registrations, known, splitParts, watch, logs };
+  return { ...found, stateDir, clock, log };
 }
 
 interface Resuming {
@@ -214,6 +218,7 @@ interface DaemonParts extends DriverParts {
 interface DriverParts extends DnsParts {
   readonly stateDir: string;
   readonly registrations: RegistrationStore;
+  readonly known: KnownAddresses;
   readonly wish: WishFile;
   readonly edges: EdgeStore;
 }

@@ -16,8 +16,10 @@ import type { FailoverSide } from './failover/follow-edges.ts';
 import type { HostDns } from './host/private-dns.ts';
 import type { ProxyTunnel } from './host/proxy-tunnel.ts';
 import type { HostTunnel } from './host/tunnel.ts';
+import { rememberPlaces } from './network-side.ts';
 import { followQuantum, type QuantumSide } from './quantum/follow-quantum.ts';
 import type { EdgeStore } from './settings/edges.ts';
+import type { KnownAddresses } from './settings/known-addresses.ts';
 import { pendingKeyPath } from './settings/paths.ts';
 import type { SettingsStore } from './settings/store.ts';
 
@@ -26,6 +28,7 @@ export interface EdgeSideParts {
   readonly settings: SettingsStore;
   readonly edges: EdgeStore;
   readonly registrations: RegistrationStore;
+  readonly known: KnownAddresses;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -52,13 +55,15 @@ export function joinEdge(
   parts: EdgeSideParts,
   { driver, tunnel, proxy, dns, failover, signIn }: Moved,
 ): EdgeSide {
-  const { stateDir, settings, edges, registrations, clock, log } = parts;
+  const { stateDir, settings, edges, registrations, known, clock, log } = parts;
+  rememberPlaces(driver, edges, known);
   const versions = new EdgeVersions();
   const enrollment = new EnrollmentDesk({
     edges,
     registrations,
     pendingPath: pendingKeyPath(stateDir),
     unixNow: () => clock.unix(),
+    onProven: (host, address) => known.note(host, address),
     onConfig: (edge, config) => {
       ways.handleConfig(edge, config);
       versions.handleConfig(edge, config);

@@ -21,6 +21,7 @@ import type { MtuKeeper, MtuPlan } from './host/path-mtu.ts';
 import { defaultMtu, tunnelMark } from './host/routes/plan.ts';
 import { aroundNow, type SurroundingsOptions } from './host/surroundings.ts';
 import type { EdgeStore } from './settings/edges.ts';
+import type { KnownAddresses } from './settings/known-addresses.ts';
 import { pausePath } from './settings/paths.ts';
 import { PauseFile } from './settings/pause-file.ts';
 import type { SettingsStore } from './settings/store.ts';
@@ -70,7 +71,7 @@ export function mtuPlanFor({ edges, registrations, settings }: MtuParts, name: s
 
 /** Finds edges outside the tunnel. */
 export function makeFinder(
-  { clock }: { readonly clock: Clock },
+  { clock, known }: { readonly clock: Clock; readonly known: KnownAddresses },
   servers: () => readonly string[],
   placesAt: EdgeFinderOptions['placesAt'],
 ): EdgeFinder {
@@ -85,8 +86,22 @@ export function makeFinder(
     lookUpIpv6: (host, signal) => lookUpIpv6(host, names, signal),
     reachable: (addresses) => reachableAmong(addresses, tunnelMark),
     nameServers: servers,
+    knownAddresses: (host) => known.of(host),
     ...(placesAt === undefined ? {} : { placesAt }),
     clock,
+  });
+}
+
+/** Keeps in mind where an edge with a name has proven to be. */
+export function rememberPlaces(driver: Driver, edges: EdgeStore, known: KnownAddresses): void {
+  driver.onChange(() => {
+    const { state } = driver;
+    if (state.kind !== 'connected') return;
+    const peers = edges.list().find((edge) => edge.name === state.edge)?.config.peers ?? [];
+    for (const { peer, address } of state.endpoints) {
+      const host = peers[peer]?.endpoint?.host;
+      if (host !== undefined) known.note(host, address);
+    }
   });
 }
 

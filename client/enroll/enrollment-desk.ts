@@ -32,7 +32,7 @@ import {
   rotateKey,
   withPorts,
 } from './enrollment.ts';
-import type { OpenSocket } from './pinned-connection.ts';
+import type { OnProven, OpenSocket } from './pinned-connection.ts';
 import type { Registration, RegistrationStore } from './registrations.ts';
 
 export interface EnrollmentDeskParts {
@@ -42,6 +42,7 @@ export interface EnrollmentDeskParts {
   readonly pendingPath: string;
   readonly unixNow: () => UnixMs;
   readonly open?: OpenSocket;
+  readonly onProven?: OnProven;
   /** What the edge wants, each time that it was asked. */
   readonly onConfig?: (edge: string, config: DeviceConfig) => void;
   /** The edge's address in the tunnel, while all traffic of this machine takes that; else undefined. */
@@ -197,10 +198,14 @@ export class EnrollmentDesk {
     return { suite: nativeDhSuite, pendingPath, unixNow, ...this.#opening(edge) };
   }
 
-  #opening(edge?: string): Pick<EnrolParts, 'open' | 'gateway'> {
-    const { open, gatewayOf } = this.#parts;
+  #opening(edge?: string): Pick<EnrolParts, 'open' | 'onProven' | 'gateway'> {
+    const { open, onProven, gatewayOf } = this.#parts;
     const gateway = edge === undefined ? undefined : gatewayOf?.(edge);
-    return { ...(open === undefined ? {} : { open }), ...(gateway === undefined ? {} : { gateway }) };
+    return {
+      ...(open === undefined ? {} : { open }),
+      ...(onProven === undefined ? {} : { onProven }),
+      ...(gateway === undefined ? {} : { gateway }),
+    };
   }
 
   #now(): string {

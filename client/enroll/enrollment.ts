@@ -17,7 +17,7 @@ import { printWgConfig } from '../../shared/core/uapi/wg-config-print.ts';
 import { usualHttpsPorts } from './any-port.ts';
 import { EdgeClient, type EdgeClientOptions, problemIn } from './edge-client.ts';
 import { type KeyPair, PendingKey } from './identity.ts';
-import type { OpenSocket } from './pinned-connection.ts';
+import type { OnProven, OpenSocket } from './pinned-connection.ts';
 import type { Registration } from './registrations.ts';
 
 export interface EnrolParts {
@@ -27,6 +27,7 @@ export interface EnrolParts {
   readonly unixNow: () => UnixMs;
   /** How connections leave the machine; default: as usual. */
   readonly open?: OpenSocket;
+  readonly onProven?: OnProven;
   /** As in EdgeClientOptions; not for `enrol`. */
   readonly gateway?: string;
   readonly timeoutMs?: number;
@@ -97,7 +98,7 @@ export function forgetPending(pendingPath: string): void {
 /** A client that speaks as this device. The caller closes it. */
 export function registeredClient(
   registration: Registration,
-  parts: Pick<EnrolParts, 'open' | 'gateway' | 'timeoutMs'> = {},
+  parts: Pick<EnrolParts, 'open' | 'onProven' | 'gateway' | 'timeoutMs'> = {},
 ): EdgeClient {
   return new EdgeClient(clientOptionsOf(registration, parts));
 }
@@ -105,7 +106,7 @@ export function registeredClient(
 /** How the API is reached as this device. */
 export function clientOptionsOf(
   registration: Registration,
-  parts: Pick<EnrolParts, 'open' | 'gateway' | 'timeoutMs'> = {},
+  parts: Pick<EnrolParts, 'open' | 'onProven' | 'gateway' | 'timeoutMs'> = {},
 ): EdgeClientOptions {
   const pin = parsePin(registration.pin);
   if (pin === undefined) throw new CulvertError('not-registered');
@@ -145,7 +146,7 @@ export async function rotateKey(
 /** Removes this device from its edge. Being unknown there already is as good. */
 export async function leave(
   registration: Registration,
-  parts: Pick<EnrolParts, 'open' | 'timeoutMs'> = {},
+  parts: Pick<EnrolParts, 'open' | 'onProven' | 'timeoutMs'> = {},
 ): Promise<void> {
   const client = registeredClient(registration, parts);
   try {
@@ -264,10 +265,11 @@ function parseConf(conf: string): WgConfig {
 }
 
 function clientOptions(
-  parts: Pick<EnrolParts, 'open' | 'timeoutMs'>,
-): Pick<EnrolParts, 'open' | 'timeoutMs'> {
+  parts: Pick<EnrolParts, 'open' | 'onProven' | 'timeoutMs'>,
+): Pick<EnrolParts, 'open' | 'onProven' | 'timeoutMs'> {
   return {
     ...(parts.open === undefined ? {} : { open: parts.open }),
+    ...(parts.onProven === undefined ? {} : { onProven: parts.onProven }),
     ...(parts.timeoutMs === undefined ? {} : { timeoutMs: parts.timeoutMs }),
   };
 }

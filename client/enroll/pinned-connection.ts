@@ -17,11 +17,15 @@ export interface EdgePlace {
 /** Opens the TCP connection below; given where it must leave the machine in a special way. */
 export type OpenSocket = (place: EdgePlace) => Socket;
 
+/** Called with a name or address, and the numeric address at which the edge has shown its key. */
+export type OnProven = (host: string, address: string) => void;
+
 export interface PinnedOptions extends EdgePlace {
   /** SHA-256 of the edge's public key (SPKI), 32 bytes. */
   readonly pin: Uint8Array;
   readonly timeoutMs: number;
   readonly open?: OpenSocket;
+  readonly onProven?: OnProven;
 }
 
 /** For one address of several, on a slow line or a busy machine; Node would take a quarter of a second. */
@@ -51,8 +55,12 @@ export async function connectPinned(options: PinnedOptions): Promise<TLSSocket> 
     const timer = setTimeout(() => fail(unreachableEdge(options, 'no answer in time')), options.timeoutMs);
     socket.once('secureConnect', () => {
       clearTimeout(timer);
-      if (isPinned(socket, options.pin)) resolve(socket);
-      else fail(new CulvertError('edge-impostor'));
+      if (!isPinned(socket, options.pin)) {
+        fail(new CulvertError('edge-impostor'));
+        return;
+      }
+      if (tcp.remoteAddress !== undefined) options.onProven?.(host, tcp.remoteAddress);
+      resolve(socket);
     });
     const onError = (cause: Error): void => {
       clearTimeout(timer);

@@ -30,6 +30,8 @@ export interface EdgeFinderOptions {
   readonly reachable: (addresses: readonly string[]) => ReadonlySet<string> | undefined;
   /** The network's own name servers. */
   readonly nameServers: () => readonly string[];
+  /** Where an edge of that name was proven to be before; tried after what the name stands for now. */
+  readonly knownAddresses?: (host: string) => readonly string[];
   /** Places for UDP at these addresses, the first first; default: the port of the file at each of them. */
   readonly placesAt?: (edge: string, addresses: readonly string[], port: number) => readonly Endpoint[];
   readonly clock: Pick<Clock, 'now'>;
@@ -125,8 +127,10 @@ export class EdgeFinder implements ResolvePort {
 
   async #addresses(host: string, signal: AbortSignal): Promise<readonly string[]> {
     if (isNumeric(host)) return [host];
-    const found = await this.#options.lookUp(host, signal);
-    if (found.length > 0) return found;
+    const { lookUp, knownAddresses } = this.#options;
+    const found = await lookUp(host, signal);
+    const all = [...new Set([...found, ...(knownAddresses?.(host) ?? [])])];
+    if (all.length > 0) return all;
     throw new CulvertError('endpoint-unresolved', { text: `The name ${host} cannot be looked up.` });
   }
 

@@ -47,6 +47,11 @@ export function transportsPath(stateDir: string): string {
   return join(stateDir, 'transports.json');
 }
 
+/** Where edges with names were found. */
+export function knownAddressesPath(stateDir: string): string {
+  return join(stateDir, 'addresses.json');
+}
+
 /** A pause, while it lasts. */
 export function pausePath(stateDir: string): string {
   return join(stateDir, 'pause.json');

@@ -15,7 +15,7 @@ function edge(host: string): EdgeProfile {
   return { name: 'home', config: parsed.config };
 }
 
-function world(known: Record<string, readonly string[]>) {
+function world(known: Record<string, readonly string[]>, proven: readonly string[] = []) {
   const asked: string[] = [];
   let reaches = (_address: string): boolean => true;
   let now = 0;
@@ -28,6 +28,7 @@ function world(known: Record<string, readonly string[]>) {
     lookUpIpv6: lookUp,
     reachable: (addresses) => new Set(addresses.filter((one) => reaches(one))),
     nameServers: () => ['192.0.2.53', '2001:db8::53', '10.9.0.1'],
+    knownAddresses: () => proven,
     clock: { now: () => monoMs(now) },
   });
   return {
@@ -60,6 +61,20 @@ describe('the finder of edges', () => {
 
     expect(asked).toEqual(['ipv4only.arpa']);
     expect(places.endpoints).toEqual([at('64:ff9b::cb00:7101')]);
+  });
+
+  test('tries where the edge was before after what its name stands for now: a network may lie', async () => {
+    const { finder } = world({ 'edge.example': ['192.0.2.1'] }, ['203.0.113.1', '192.0.2.1']);
+
+    const places = await finder.resolve(edge('edge.example'), signal);
+
+    expect(places.choices).toEqual([at('192.0.2.1'), at('203.0.113.1')]);
+  });
+
+  test('goes where the edge was before where nobody knows its name', async () => {
+    const { finder } = world({}, ['203.0.113.1']);
+
+    expect((await finder.resolve(edge('edge.example'), signal)).endpoints).toEqual([at('203.0.113.1')]);
   });
 
   test('keeps the address where there is no translation: it may pass later', async () => {
