@@ -335,6 +335,8 @@ describeWith(needs, 'mode proxy', () => {
   test('refuses everything while there is no tunnel, and never goes beside it', () => {
     const stranger = sh('wg', ['pubkey'], sh('wg', ['genkey']).trim()).trim();
     own.ok('import', writeConf('stranger', { serverKey: stranger }));
+    // Where nobody answers, the daemon itself would ask whether the network wants a sign-in.
+    own.ok('settings', 'set', 'portal.detection', 'off');
     const before = leaked();
 
     own.run(['connect', '--wait', '--timeout', '3s']);
