@@ -57,8 +57,8 @@ export function readInvite(link: string): Invite {
 }
 
 /**
- * Enrols. Store `conf` and `registration`, then call `forgetPending`. Throws 'bad-invite', 'edge-unreachable',
- * 'edge-impostor' or 'edge-refused'; may be called again with the same link after each.
+ * Enrols. Store `conf` and `registration`, then call `forgetPending`. Throws 'bad-invite', 'invite-expired',
+ * 'edge-unreachable', 'edge-impostor' or 'edge-refused'; may be called again with the same link after each.
  */
 export async function enrol(link: string, wish: EnrolWish, parts: EnrolParts): Promise<Enrolment> {
   const invite = readInvite(link);
@@ -84,6 +84,8 @@ export async function enrol(link: string, wish: EnrolWish, parts: EnrolParts): P
       device,
       registration: withPorts(registrationOf(invite, device, bearer, parts), config),
     };
+  } catch (cause) {
+    throw problemIn(cause) === 'invite-expired' ? new CulvertError('invite-expired', { cause }) : cause;
   } finally {
     client.close();
     wipe(keys.privateKey);

@@ -101,6 +101,8 @@ export interface AppView {
   readonly unsupported: readonly CommandName[];
   /** A link that was opened outside waits for a person's answer. */
   readonly invitation?: Invitation;
+  /** In state portal: a person was led to the sign-in page. */
+  readonly wentToSignIn?: true;
 }
 
 /** What main knows of the daemon. Without an answer nothing older is shown: "we do not know". */

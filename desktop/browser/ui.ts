@@ -41,6 +41,7 @@ export function startUi(options: UiOptions): Ui {
       writeChoices(file, state.choices);
     },
     dropInvitation: () => state.setInvitation(undefined),
+    wentToSignIn: () => state.setWentToSignIn(),
     ...systemHands(options),
   };
   const { version, link, now } = options;

@@ -32,6 +32,14 @@ export class AppState {
 
   setDaemon(daemon: DaemonView): void {
     this.#daemon = daemon;
+    // Of another sign-in nobody has seen the page.
+    if (daemon.daemon === 'answers' && daemon.status.state !== 'portal') this.#app = withoutSignIn(this.#app);
+    this.#tell();
+  }
+
+  /** A person was led to the sign-in page; true until the network wants none. */
+  setWentToSignIn(): void {
+    this.#app = { ...this.#app, wentToSignIn: true };
     this.#tell();
   }
 
@@ -57,4 +65,8 @@ export class AppState {
     const { snapshot } = this;
     for (const listener of this.#listeners) listener(snapshot);
   }
+}
+
+function withoutSignIn({ wentToSignIn: _gone, ...rest }: AppView): AppView {
+  return rest;
 }

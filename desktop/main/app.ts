@@ -16,7 +16,7 @@ import { claimScheme, guardPages, guardSession, isFromOurPage } from './guard.ts
 import { handsOf, type SystemFacts } from './hands.ts';
 import { invitationAmong, linkScheme, readInvitation } from './links.ts';
 import { applicationMenu } from './menu.ts';
-import { Notices } from './notifications.ts';
+import { type Moment, type Notice, Notices } from './notifications.ts';
 import { readPageFiles } from './page-files.ts';
 import { type TrayAct, trayOf } from './tray.ts';
 import { TrayApplier } from './tray-applier.ts';
@@ -88,6 +88,7 @@ export class App {
       ...system.hands,
       choose: (choice) => this.#choose(choice),
       dropInvitation: () => this.#state.setInvitation(undefined),
+      wentToSignIn: () => this.#state.setWentToSignIn(),
       hideWindow: () => this.#window.close(),
     };
     const choices = { ...readChoices(this.#choicesFile), startAtLogin: system.isAutostarted() };
@@ -170,6 +171,7 @@ export class App {
 
   async #take(name: unknown, fields: unknown): Promise<Outcome<unknown>> {
     const outcome = await this.#desk.take(name, fields);
+    if (name === 'enroll') this.#say(this.#notices.considerJoining(outcome, this.#moment()));
     if (outcome.ok && (name === 'paths' || name === 'use-path')) this.#setPaths(outcome.result as PathList);
     return outcome;
   }
@@ -190,14 +192,18 @@ export class App {
   #changed(snapshot: Snapshot): void {
     this.#send(snapshot);
     this.#showTray(snapshot);
-    const notice = this.#notices.consider({
-      snapshot,
-      nowMs: this.#options.now(),
-      isWatched: this.#window.isWatched,
-      ...this.#language(),
-    });
-    if (notice !== undefined) this.#tray.say(notice);
+    this.#say(this.#notices.consider(this.#moment()));
     this.#followPaths(snapshot);
+  }
+
+  #moment(): Moment {
+    const { snapshot } = this.#state;
+    const isWatched = this.#window.isWatched;
+    return { snapshot, nowMs: this.#options.now(), isWatched, ...this.#language() };
+  }
+
+  #say(notice: Notice | undefined): void {
+    if (notice !== undefined) this.#tray.say(notice);
   }
 
   #send(snapshot: Snapshot): void {

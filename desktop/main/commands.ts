@@ -22,6 +22,8 @@ export interface Hands {
   readonly openTopic?: (topic: Topic) => Promise<void>;
   /** Opens an address that `signInAddress` let through. */
   readonly openSignIn?: (address: string) => Promise<void>;
+  /** After it. */
+  readonly wentToSignIn?: () => void;
   readonly hideWindow?: () => void;
 }
 
@@ -129,6 +131,7 @@ export class Desk {
     const address = portal === undefined ? undefined : signInAddress(portal.url);
     if (address === undefined) throw new CulvertError('no-portal');
     await this.#hands.openSignIn?.(address);
+    this.#hands.wentToSignIn?.();
     return done;
   }
 

@@ -1,12 +1,14 @@
-// What is worth interrupting a person for: protection dropped, a network wants a sign-in, protection is back. Nothing
-// else, never twice within half a minute, never while the window is looked at. Pure: time is given.
-import type { Snapshot } from '../bridge/ipc.ts';
+// What is worth interrupting a person for: protection dropped, a network wants a sign-in, protection is back, an
+// invitation came too late. Nothing else, never twice within half a minute, never while the window is looked at. Pure:
+// time is given.
+import type { Outcome, Snapshot } from '../bridge/ipc.ts';
 import type { Catalogue } from '../view/texts/catalogue.ts';
-import { stateWords } from '../view/texts/language.ts';
+import { failureWords, stateWords } from '../view/texts/language.ts';
 import type { Wish } from './fields.ts';
 import type { TrayWords } from './tray-words.ts';
 
-export type NoticeKind = 'dropped' | 'sign-in' | 'back';
+type StateKind = 'dropped' | 'sign-in' | 'back';
+export type NoticeKind = StateKind | 'expired';
 
 export interface Notice {
   readonly kind: NoticeKind;
@@ -45,14 +47,28 @@ export class Notices {
     const kind = this.#kindOf(state, nowMs);
     this.#remember(state, nowMs);
     if (kind === undefined || moment.isWatched || !this.#isWanted(kind, snapshot)) return undefined;
-    if (this.#saidAt !== undefined && nowMs - this.#saidAt < quietMs) return undefined;
+    if (this.#isTooSoon(nowMs)) return undefined;
     this.#saidAt = nowMs;
     if (kind === 'dropped') this.#toldDrop = true;
     if (kind === 'sign-in') this.#toldPortal = true;
     return noticeOf(kind, moment);
   }
 
-  #kindOf(state: string, nowMs: number): NoticeKind | undefined {
+  /** The same, of how adding this device ended. Before the edge refuses it nobody knows that an invitation is too old. */
+  considerJoining(outcome: Outcome<unknown>, moment: Moment): Notice | undefined {
+    const { snapshot, nowMs, catalogue } = moment;
+    if (outcome.ok || outcome.code !== 'invite-expired') return undefined;
+    if (moment.isWatched || !this.#isWanted('expired', snapshot) || this.#isTooSoon(nowMs)) return undefined;
+    this.#saidAt = nowMs;
+    const [heading, sentence] = failureWords(catalogue, outcome);
+    return { kind: 'expired', heading, sentence, act: { name: 'show' } };
+  }
+
+  #isTooSoon(nowMs: number): boolean {
+    return this.#saidAt !== undefined && nowMs - this.#saidAt < quietMs;
+  }
+
+  #kindOf(state: string, nowMs: number): StateKind | undefined {
     if (state === 'portal') return this.#toldPortal ? undefined : 'sign-in';
     if (state === 'blocked' || state === 'waiting') {
       return (this.#wasPrivate || this.#droppedAt !== undefined) && !this.#toldDrop ? 'dropped' : undefined;
@@ -79,7 +95,7 @@ export class Notices {
   }
 }
 
-function noticeOf(kind: NoticeKind, { snapshot, catalogue, words }: Moment): Notice | undefined {
+function noticeOf(kind: StateKind, { snapshot, catalogue, words }: Moment): Notice | undefined {
   if (snapshot.daemon !== 'answers') return undefined;
   if (kind === 'back') {
     return { kind, heading: words.backHeading, sentence: words.backSentence, act: { name: 'show' } };

@@ -120,10 +120,13 @@ function answeredFace(snapshot: Answer, catalogue: Catalogue, wall: number): Fac
   if (needsEdge(snapshot)) return windowFace('first-run', catalogue);
   const isTrying = key === 'connecting' || key === 'waiting' || key === 'blocked';
   if (isTrying && has(snapshot, ['no-network'])) return windowFace('no-internet', catalogue);
-  if (isTrying && has(snapshot, unanswered)) return windowFace('no-answer', catalogue);
-  if (key === 'portal' && snapshot.signInUntil !== undefined) return windowFace('signing-in', catalogue);
-  const look = looks[key];
   const isLate = key === 'connecting' && wall - Date.parse(status.since) >= patienceMs;
+  const isSilent = has(snapshot, unanswered) || (isLate && has(snapshot, ['stalled']));
+  if (isTrying && isSilent) return windowFace('no-answer', catalogue);
+  // The way is open before anybody goes it: what to do is said first.
+  const isSigningIn = snapshot.app.wentToSignIn === true && snapshot.signInUntil !== undefined;
+  if (key === 'portal' && isSigningIn) return windowFace('signing-in', catalogue);
+  const look = looks[key];
   return {
     ...look,
     kind: key,

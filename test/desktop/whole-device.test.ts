@@ -103,7 +103,7 @@ describeWith(needs, 'the app and a whole device', () => {
       );
       // Only a tunnel that is used can be missed.
       const stopChatter = world.startChatter();
-      await app.untilHeading(/paused to protect you|could not connect|Making/, patience).finally(stopChatter);
+      await app.untilHeading(/paused to protect you|could not connect/, patience).finally(stopChatter);
       expect(world.ask(router)).toBeUndefined();
 
       world.succeed(world.inServer('nft', 'delete', 'table', 'inet', 'gone'));

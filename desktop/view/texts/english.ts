@@ -249,6 +249,7 @@ export const english: Catalogue = {
     ],
     'unsupported-mode': ['This computer cannot do that.', 'Choose another kind of protection.'],
     'no-edge': ['No server is known yet.', 'Add this device with an invitation.'],
+    'invite-expired': ['This invitation has expired.', 'Ask for a new one.'],
     'bad-invite': ['That is no invitation, or it was used already.', 'Ask for a new one.'],
     'edge-unreachable': ['The server does not answer.', 'Check the network, then try again.'],
     'edge-impostor': [

@@ -124,6 +124,7 @@ export const germanErrors: Catalogue['errors'] = {
   'not-root': ['Dafür hat Culvert auf diesem Computer keine Erlaubnis.', 'Wähle einen anderen Schutz.'],
   'unsupported-mode': ['Das kann dieser Computer nicht.', 'Wähle einen anderen Schutz.'],
   'no-edge': ['Es ist noch kein Server bekannt.', 'Füge dieses Gerät mit einer Einladung hinzu.'],
+  'invite-expired': ['Diese Einladung ist abgelaufen.', 'Bitte um eine neue.'],
   'bad-invite': ['Das ist keine Einladung, oder sie wurde schon benutzt.', 'Bitte um eine neue.'],
   'edge-unreachable': ['Der Server antwortet nicht.', 'Prüfe das Netz und versuche es noch einmal.'],
   'edge-impostor': [

@@ -148,6 +148,7 @@ export const errorCodes = {
     'Check that the name leads to this machine and that port 443 or 80 of it can be reached.',
   ],
   'unknown-feedback': ['There is no such feedback.', 'See: culvert-edge feedback list'],
+  'invite-expired': ['The invitation has expired.', 'Ask for a new one: culvert-edge invite'],
   'bad-invite': ['That is no invitation.', 'Ask for a new one: culvert-edge invite'],
   'edge-unreachable': [
     'The API of the edge does not answer.',

@@ -71,8 +71,11 @@ export const scenes: Readonly<Record<string, Snapshot>> = {
   }),
   split: answer({ ...up, state: 'connected', mode: 'tunnel', ...ill('split-tunnel') }),
   names: answer({ ...up, state: 'dns', mode: 'doh' }, { hasEdge: false }),
-  portal: answer({ state: 'portal' }),
-  'signing-in': answer({ state: 'portal' }, { signInUntil: '2026-11-20T12:04:32Z' }),
+  portal: answer({ state: 'portal' }, { signInUntil: '2026-11-20T12:04:32Z' }),
+  'signing-in': answer({ state: 'portal' }, {
+    signInUntil: '2026-11-20T12:04:32Z',
+    app: { ...app, wentToSignIn: true },
+  } as Partial<Answer>),
   waiting: answer({ state: 'waiting' }),
   'no-internet': answer({
     state: 'waiting',

@@ -112,15 +112,19 @@ describe('enrolling', () => {
     expect(conf).toContain('Endpoint = 127.0.0.1:51820');
   });
 
-  test('tells in the edge’s words why it is refused', async () => {
+  test('tells in the edge’s words why it is refused, and by a code of its own that time is over', async () => {
     const link = await invitation();
-    world.pass(16 * 60_000);
+    await enrol(link, {}, parts);
+    forgetPending(parts.pendingPath);
 
     await expect(enrol(link, {}, parts)).rejects.toMatchObject({
       code: 'edge-refused',
-      message: 'The invitation has expired.',
+      message: 'The invitation was used already.',
       remedy: 'Ask for a new invitation.',
     });
+    const late = await invitation();
+    world.pass(16 * 60_000);
+    await expect(enrol(late, {}, parts)).rejects.toMatchObject({ code: 'invite-expired' });
     await expect(enrol('https://example.com', {}, parts)).rejects.toMatchObject({ code: 'bad-invite' });
   });
 });

@@ -9,6 +9,7 @@ import { type App, type AppOptions, startApp } from '../../../../desktop/main/ap
 import { quietFlag } from '../../../../desktop/main/autostart.ts';
 import type { Control } from '../../../../desktop/main/daemon-link.ts';
 import { contentSecurityPolicy, pageOrigin, windowFlags } from '../../../../desktop/main/security.ts';
+import { CulvertError } from '../../../../shared/core/control/codes.ts';
 import { type Harness, type StandInOptions, standInElectron } from '../../../support/electron-stand-in.ts';
 import { invitationLink } from '../../../support/invitations.ts';
 import { statusOf } from '../../../support/statuses.ts';
@@ -266,6 +267,38 @@ describe('a link from outside', () => {
     await send('drop-invitation', {});
 
     expect(app?.snapshot.app.invitation).toBeUndefined();
+  });
+});
+
+describe('joining with an invitation that has expired', () => {
+  test('tells it to a person who looks elsewhere by then', async () => {
+    const untilEnd = (signal: AbortSignal): Promise<void> =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+    const control: Control = {
+      call: async (name) => {
+        if (name === 'enroll') throw new CulvertError('invite-expired');
+        return statusOf('off') as never;
+      },
+      events: async function* (signal) {
+        yield statusOf('off');
+        await untilEnd(signal);
+      },
+    };
+    const wait = (_ms: number, signal: AbortSignal): Promise<void> => untilEnd(signal);
+    const { harness, app, send } = await start({
+      link: { places: [{ control: 'c', status: 's' }], connect: () => control, wait },
+    });
+    await vi.waitFor(() => expect(app?.snapshot.daemon).toBe('answers'));
+    const [window] = harness.windows;
+    if (window === undefined) throw new Error('no window');
+
+    window.isLookedAt = true;
+    expect(await send('enroll', { link })).toMatchObject({ ok: false, code: 'invite-expired' });
+    expect(harness.notifications).toEqual([]);
+    window.isLookedAt = false;
+    await send('enroll', { link });
+
+    expect(harness.notifications).toMatchObject([{ title: 'This invitation has expired.' }]);
   });
 });
 

@@ -116,12 +116,26 @@ describe('the desk', () => {
 
   test('opens the sign-in page that the daemon names, once the way to it is open', async () => {
     const opened: string[] = [];
-    const { desk: taken, called } = desk({ openSignIn: async (address) => void opened.push(address) });
+    const { desk: taken, called } = desk({
+      openSignIn: async (address) => void opened.push(address),
+      wentToSignIn: () => void opened.push('went'),
+    });
 
     await taken.take('open-sign-in', {});
 
     expect(called).toEqual([['openPortal']]);
-    expect(opened).toEqual(['http://probe.example/']);
+    expect(opened).toEqual(['http://probe.example/', 'went']);
+  });
+
+  test('leads nobody to a sign-in page that cannot be opened', async () => {
+    let went = 0;
+    const openSignIn = async (): Promise<void> => {
+      throw new Error('no browser');
+    };
+    const { desk: taken } = desk({ openSignIn, wentToSignIn: () => void went++ });
+
+    expect(await taken.take('open-sign-in', {})).toMatchObject({ ok: false });
+    expect(went).toBe(0);
   });
 
   test.each([

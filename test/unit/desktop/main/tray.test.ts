@@ -8,6 +8,7 @@ import { type TrayLine, type TrayView, trayOf } from '../../../../desktop/main/t
 import { darkInk, drawLock } from '../../../../desktop/main/tray-icon.ts';
 import { trayWordsFor } from '../../../../desktop/main/tray-words.ts';
 import { catalogueFor } from '../../../../desktop/view/texts/language.ts';
+import type { ErrorCode } from '../../../../shared/core/control/codes.ts';
 import type { PathList } from '../../../../shared/core/control/paths-api.ts';
 import { type StateName, type Status, stateNames } from '../../../../shared/core/control/status.ts';
 import { statusOf } from '../../../support/statuses.ts';
@@ -238,5 +239,32 @@ describe('notifications', () => {
         [1, mute(down)],
       ]),
     ).toEqual([undefined, 'dropped']);
+  });
+
+  test('tell that an invitation came too late, and of no other end of joining', () => {
+    const notices = new Notices();
+    const tell = (seconds: number, code: ErrorCode, isWatched = false): unknown =>
+      notices.considerJoining(
+        { ok: false, code },
+        { snapshot: off, nowMs: seconds * 1000, isWatched, ...english },
+      );
+
+    expect(tell(0, 'edge-refused')).toBeUndefined();
+    expect(tell(0, 'invite-expired', true)).toBeUndefined();
+    expect(tell(1, 'invite-expired')).toEqual({
+      kind: 'expired',
+      heading: 'This invitation has expired.',
+      sentence: 'Ask for a new one.',
+      act: { name: 'show' },
+    });
+    expect(tell(2, 'invite-expired')).toBeUndefined();
+    const moment = { snapshot: off, nowMs: 60_000, isWatched: false, ...english };
+    expect(notices.considerJoining({ ok: true, result: undefined }, moment)).toBeUndefined();
+    const mute: Snapshot = { ...off, app: { ...app, choices: { notifications: false } } };
+    const silent = notices.considerJoining(
+      { ok: false, code: 'invite-expired' },
+      { ...moment, snapshot: mute },
+    );
+    expect(silent).toBeUndefined();
   });
 });

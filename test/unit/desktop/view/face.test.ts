@@ -4,6 +4,7 @@ import type { Snapshot } from '../../../../desktop/bridge/ipc.ts';
 import { callOf, faceOf } from '../../../../desktop/view/face.ts';
 import { english } from '../../../../desktop/view/texts/english.ts';
 import { german } from '../../../../desktop/view/texts/german.ts';
+import type { HealthItem } from '../../../../shared/core/control/health.ts';
 import { scenes, sceneTime } from '../../../desktop/support/scenes.ts';
 
 const wall = Date.parse(sceneTime);
@@ -16,6 +17,11 @@ function scene(name: string): Snapshot {
   const found = scenes[name];
   if (found === undefined) throw new Error(`no scene ${name}`);
   return found;
+}
+
+function withHealth(snapshot: Snapshot, item: HealthItem): Snapshot {
+  if (snapshot.daemon !== 'answers') throw new Error('the scene has no status');
+  return { ...snapshot, status: { ...snapshot.status, health: [item] } };
 }
 
 describe('the face of a state', () => {
@@ -77,6 +83,15 @@ describe('the face of a state', () => {
     }
   });
 
+  test('says after eight seconds of silence that it could not connect, and not at every short one', () => {
+    const silent = { code: 'stalled', severity: 'warning', text: '', remedy: '' } as const;
+    const short = withHealth(scene('connecting'), silent);
+    const long = withHealth(scene('late'), silent);
+
+    expect(seen(short).icon).toBe('lock-dotted');
+    expect(seen(long).icon).toBe('broken');
+  });
+
   test('says after eight seconds that it still tries', () => {
     expect(seen(scene('connecting')).words.sentence).not.toBe(english.home.stillTrying);
     expect(seen(scene('late')).words.sentence).toBe(english.home.stillTrying);
@@ -92,6 +107,16 @@ describe('the face of a state', () => {
   test('needs no server where only look-ups are private', () => {
     expect(seen(scene('names')).kind).toBe('dns');
     expect(seen(scene('first-run')).kind).toBe('first-run');
+  });
+
+  test('says what to do before anybody went to sign in, and again when the time for it is over', () => {
+    const waiting = scene('signing-in');
+    if (waiting.daemon !== 'answers') throw new Error('no answer');
+    const { signInUntil: _over, ...closed } = waiting;
+
+    expect(seen(scene('portal'))).toMatchObject({ kind: 'portal', main: 'open-sign-in' });
+    expect(seen(waiting)).toMatchObject({ kind: 'signing-in', main: 'open-sign-in-again' });
+    expect(seen(closed)).toMatchObject({ kind: 'portal', main: 'open-sign-in' });
   });
 
   test('leaves out a button whose call cannot work', () => {
