@@ -3,18 +3,9 @@
  * so that a crash leaves a list to undo. Holds how to undo each change as data; restore.ts does it.
  */
 
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync, rmSync } from 'node:fs';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import { appendFlushed, writeAtomic } from '../settings/atomic-file.ts';
 import { type DesktopStore, desktopStores } from './desktop-proxy/plan.ts';
 import { isFileState } from './dns/host-files.ts';
 import type { DnsChange } from './dns/system-dns.ts';
@@ -56,16 +47,16 @@ export class Journal {
   readonly #place: HostPlace;
   /** Oldest first, of this boot, other namespaces' included. */
   #entries: readonly Entry[];
-  /** The file also has lines of earlier boots, which mean nothing any more. */
+  /** The file also has lines of earlier boots, or half a line, and must be written anew before anything is added. */
   #isStale: boolean;
 
   /** Throws 'journal-unreadable' where a line makes no sense. */
   constructor(path: string, place: HostPlace) {
     this.path = path;
     this.#place = place;
-    const all = readEntries(path);
-    this.#entries = all.filter((entry) => entry.boot === place.boot || isLasting(entry.change));
-    this.#isStale = this.#entries.length < all.length;
+    const { entries, isTorn } = readEntries(path);
+    this.#entries = entries.filter((entry) => entry.boot === place.boot || isLasting(entry.change));
+    this.#isStale = isTorn || this.#entries.length < entries.length;
   }
 
   /** Changes of this boot and namespace that are not undone, newest first. */
@@ -87,10 +78,9 @@ export class Journal {
       throw new CulvertError('journal-unreadable', { text: 'The journal of host changes is full.' });
     }
     const entry: Entry = { ...this.#place, change };
-    mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
     const entries = [...this.#entries, entry];
     if (this.#isStale) this.#rewrite(entries);
-    else writeFlushed(this.path, 'a', `${JSON.stringify(entry)}\n`);
+    else this.#append(entry);
     this.#entries = entries;
   }
 
@@ -122,10 +112,18 @@ export class Journal {
     return isLasting(entry.change) || entry.netns === this.#place.netns;
   }
 
+  #append(entry: Entry): void {
+    try {
+      appendFlushed(this.path, `${JSON.stringify(entry)}\n`);
+    } catch (cause) {
+      // Half a line may be there: whatever was written behind it could not be read.
+      this.#isStale = true;
+      throw cause;
+    }
+  }
+
   #rewrite(entries: readonly Entry[]): void {
-    const fresh = `${this.path}.new`;
-    writeFlushed(fresh, 'w', entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-    renameSync(fresh, this.path);
+    writeAtomic(this.path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
     this.#isStale = false;
   }
 }
@@ -153,29 +151,25 @@ function keyOf(change: HostChange): string {
   }
 }
 
-function writeFlushed(path: string, flag: 'a' | 'w', text: string): void {
-  const file = openSync(path, flag, 0o600);
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
+interface Written {
+  readonly entries: readonly Entry[];
+  /** The last line has no end. */
+  readonly isTorn: boolean;
 }
 
-function readEntries(path: string): readonly Entry[] {
+function readEntries(path: string): Written {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return { entries: [], isTorn: false };
     throw new CulvertError('journal-unreadable', { cause });
   }
   const lines = text.split('\n');
   // A line without its end was being written when the power went: its change was never made.
-  lines.pop();
+  const isTorn = lines.pop() !== '';
   if (lines.length > maxEntries) throw new CulvertError('journal-unreadable');
-  return lines.filter((line) => line !== '').map(parseEntry);
+  return { entries: lines.filter((line) => line !== '').map(parseEntry), isTorn };
 }
 
 function parseEntry(line: string): Entry {
