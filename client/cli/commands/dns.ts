@@ -5,7 +5,7 @@ import type { SettingsPatch } from '../../../shared/core/control/api.ts';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
 import { fallbackOf, families, formatFallback, itemsOf } from '../../settings/dns-settings.ts';
 import type { CliContext, SharedFlags } from '../context.ts';
-import { findDaemon, needDaemon } from '../daemon-link.ts';
+import { findDaemon } from '../daemon-link.ts';
 import { withSharedFlags } from '../flags.ts';
 import { renderDnsReport, renderDnsTest } from '../render-dns.ts';
 
@@ -132,7 +132,7 @@ function addLooks(dns: Command, context: CliContext): void {
 }
 
 async function change(patch: SettingsPatch, context: CliContext, flags: SharedFlags): Promise<void> {
-  const client = await needDaemon(context, flags);
+  const client = await findDaemon(context, flags);
   const settings = await client.call('changeSettings', patch);
   const changed = settings.filter((entry) => Object.hasOwn(patch, entry.name));
   if (flags.json === true) context.print(JSON.stringify(changed));
@@ -140,7 +140,7 @@ async function change(patch: SettingsPatch, context: CliContext, flags: SharedFl
 }
 
 async function fallbacks(context: CliContext, flags: SharedFlags): Promise<readonly string[]> {
-  const settings = await (await needDaemon(context, flags)).call('settings');
+  const settings = await (await findDaemon(context, flags)).call('settings');
   const value = settings.find((entry) => entry.name === 'dns.fallback')?.value;
   return itemsOf(String(value ?? ''));
 }

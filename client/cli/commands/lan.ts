@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { LanView } from '../../../shared/core/control/split-api.ts';
 import type { CliContext, SharedFlags } from '../context.ts';
-import { findDaemon, needDaemon } from '../daemon-link.ts';
+import { findDaemon } from '../daemon-link.ts';
 import { durationFlag, withSharedFlags } from '../flags.ts';
 
 export function addLan(program: Command, context: CliContext): void {
@@ -21,7 +21,7 @@ export function addLan(program: Command, context: CliContext): void {
     .argument('[duration]', 'how long, as 15m or 2h; without it, until it is blocked', durationFlag)
     .description('open it; only private networks that this machine is connected to')
     .action(async (forMs: number | undefined, flags: SharedFlags) => {
-      const client = await needDaemon(context, flags);
+      const client = await findDaemon(context, flags);
       const body = { open: true, ...(forMs === undefined ? {} : { forMs }) };
       show(await client.call('changeLan', body), flags);
     });
@@ -29,7 +29,7 @@ export function addLan(program: Command, context: CliContext): void {
     .command('block')
     .description('close it')
     .action(async (flags: SharedFlags) =>
-      show(await (await needDaemon(context, flags)).call('changeLan', { open: false }), flags),
+      show(await (await findDaemon(context, flags)).call('changeLan', { open: false }), flags),
     );
   for (const command of [status, allow, block]) withSharedFlags(command);
 }

@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { SplitList } from '../../../shared/core/control/split-api.ts';
 import type { CliContext, SharedFlags } from '../context.ts';
-import { findDaemon, needDaemon } from '../daemon-link.ts';
+import { findDaemon } from '../daemon-link.ts';
 import { withSharedFlags } from '../flags.ts';
 
 interface RuleFlags extends SharedFlags {
@@ -20,7 +20,7 @@ export function addTunnel(program: Command, context: CliContext): void {
     .command('list')
     .description('the whole list')
     .action(async (flags: SharedFlags) =>
-      show(await (await needDaemon(context, flags)).call('split'), flags),
+      show(await (await findDaemon(context, flags)).call('split'), flags),
     );
   withSharedFlags(list);
   addRules(tunnel, context, show, { kind: 'ip', word: '<address>', text: 'addresses, as 10.0.0.0/8' });
@@ -50,7 +50,7 @@ function addRules(tunnel: Command, context: CliContext, show: Show, { kind, word
       )
       .description(verb === 'add' ? 'add a rule, or change its mode' : 'take a rule away')
       .action(async (target: string, { mode, ...flags }: RuleFlags) => {
-        const client = await needDaemon(context, flags);
+        const client = await findDaemon(context, flags);
         const name = verb === 'add' ? 'addSplitRule' : 'removeSplitRule';
         await show(await client.call(name, { kind, target, mode }), flags);
       });
@@ -60,7 +60,7 @@ function addRules(tunnel: Command, context: CliContext, show: Show, { kind, word
     .command('list')
     .description('the rules of this kind')
     .action(async (flags: SharedFlags) => {
-      const all = await (await needDaemon(context, flags)).call('split');
+      const all = await (await findDaemon(context, flags)).call('split');
       await show({ ...all, rules: all.rules.filter((rule) => rule.kind === kind) }, flags);
     });
   withSharedFlags(list);

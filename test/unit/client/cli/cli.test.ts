@@ -82,6 +82,13 @@ describe('culvert', () => {
     [['edge', 'use', 'home']],
     [['settings', 'list']],
     [['logs']],
+    [['tunnel', 'list']],
+    [['tunnel', 'ip', 'add', '192.0.2.0/24']],
+    [['lan', 'allow', '15m']],
+    [['dns', 'families', 'full']],
+    [['path', 'list']],
+    [['pause', '15m']],
+    [['trusted', 'list']],
   ])('%j without a daemon exits 1 and names the line that starts it', (words) => {
     const { code, out, err } = culvert(...words, '--socket', socket);
 
