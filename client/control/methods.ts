@@ -31,6 +31,7 @@ import type { Driver } from '../driver/driver.ts';
 import { tunnelOf } from '../driver/effects.ts';
 import type { DnsPort, ProxyPort, TunnelPort } from '../driver/ports.ts';
 import type { EnrollmentDesk } from '../enroll/enrollment-desk.ts';
+import { standIns } from '../failover/stand-ins.ts';
 import type { DnsDesk } from '../host/private-dns.ts';
 import type { PortalDesk } from '../portal/portal-desk.ts';
 import type { EdgeStore, StoredEdge } from '../settings/edges.ts';
@@ -333,7 +334,11 @@ export class Methods {
   #selectedOr(list: readonly StoredEdge[]): StoredEdge | undefined {
     const chosen = this.#options.settings.current.edge;
     if (chosen !== 'auto') return list.find((edge) => edge.name === chosen) ?? list[0];
-    return list.find((edge) => this.#options.failover?.desk.isSilent(edge.name) !== true) ?? list[0];
+    const [newest] = list;
+    if (newest === undefined) return undefined;
+    const others = standIns(list, newest.name);
+    const able = list.filter((edge) => edge === newest || others.includes(edge.name));
+    return able.find((edge) => this.#options.failover?.desk.isSilent(edge.name) !== true) ?? newest;
   }
 
   #edgeFor(name: string | undefined): StoredEdge | undefined {

@@ -22,7 +22,7 @@ export interface FailoverParts {
   readonly state: () => ConnectionState;
   /** `edge auto`. */
   readonly isAuto: () => boolean;
-  /** All that are known, the newest first. */
+  /** Those that may take over from the one in use, the newest first. */
   readonly edges: () => readonly string[];
   /** Never rejects. */
   readonly probe: (edge: string, reach: Reach) => Promise<ProbeResult>;

@@ -17,6 +17,7 @@ import type { SettingsStore } from '../settings/store.ts';
 import { FailoverDesk } from './failover-desk.ts';
 import { probeEdge } from './handshake-probe.ts';
 import type { ProbeResult } from './rank-edges.ts';
+import { standIns } from './stand-ins.ts';
 
 export interface FollowEdgesParts {
   readonly driver: Pick<Driver, 'state' | 'send' | 'onChange'>;
@@ -49,7 +50,7 @@ export function followEdges(parts: FollowEdgesParts): FailoverSide {
   const desk = new FailoverDesk({
     state: () => driver.state,
     isAuto: () => settings.current.edge === 'auto',
-    edges: () => edges.list().map(({ name }) => name),
+    edges: () => ('edge' in driver.state ? standIns(edges.list(), driver.state.edge) : []),
     probe,
     status: async () => {
       const { state } = driver;
@@ -71,8 +72,10 @@ export function followEdges(parts: FollowEdgesParts): FailoverSide {
     desk,
     openings: (edge) => {
       if (settings.current.edge !== 'auto') return [];
-      const others = edges.list().filter(({ name }) => name !== edge);
-      return others.flatMap(({ name, config }) => {
+      const all = edges.list();
+      const others = new Set(standIns(all, edge));
+      return all.flatMap(({ name, config }) => {
+        if (!others.has(name)) return [];
         const written = config.peers[0]?.endpoint;
         const numeric = written === undefined || isIP(written.host) === 0 ? [] : [addressOf(written)];
         return places.get(name) ?? numeric;

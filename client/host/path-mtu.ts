@@ -50,6 +50,7 @@ export class MtuKeeper {
   #socket: ProbeSocket | undefined;
   #cancel: (() => void) | undefined;
   #set = 0;
+  #isPaused = false;
   #last: Promise<void> = Promise.resolve();
 
   constructor(options: MtuKeeperOptions) {
@@ -80,19 +81,36 @@ export class MtuKeeper {
   /** Another network: what was known holds no longer. */
   handleMove(): void {
     const { clock } = this.#options;
-    if (this.#plan === undefined) return;
+    if (this.#plan === undefined || this.#isPaused) return;
     this.#search?.handleNetworkChange({ most: this.#plan.most }, clock.now());
     this.#go();
   }
 
   /** Small packets pass and data does not get on. */
   handleSuspicion(): void {
+    if (this.#isPaused) return;
     this.#search?.handleSuspicion(this.#options.clock.now());
+    this.#go();
+  }
+
+  /** The edge is silent: what is lost says nothing about sizes. Nothing is asked or believed until `resume`. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#go();
+  }
+
+  /** The edge is heard again: what was lost shortly before is void, and the size in use is tried first. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#plan === undefined) return;
+    this.#search?.handleNetworkChange({ most: this.#plan.most, hint: this.#set }, this.#options.clock.now());
     this.#go();
   }
 
   /** Idempotent. The interface stays as it is: it ends with the tunnel. */
   stop(): void {
+    this.#isPaused = false;
     this.#cancel?.();
     this.#cancel = undefined;
     this.#socket?.close();
@@ -102,19 +120,20 @@ export class MtuKeeper {
   }
 
   #answered(id: number): void {
+    if (this.#isPaused) return;
     this.#search?.handleAnswer(id, this.#options.clock.now());
     this.#go();
   }
 
   #go(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
     const search = this.#search;
-    if (search === undefined) return;
+    if (search === undefined || this.#isPaused) return;
     for (let probe = search.takeProbe(); probe !== undefined; probe = search.takeProbe()) {
       this.#socket?.send(probe);
     }
     this.#apply(search);
-    this.#cancel?.();
-    this.#cancel = undefined;
     const next = search.nextTimeout();
     if (next === undefined) return;
     const { clock, schedule = onTimer } = this.#options;

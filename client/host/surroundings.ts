@@ -35,7 +35,9 @@ export async function aroundNow(options: SurroundingsOptions): Promise<Surroundi
 export function hostHealth(state: ConnectionState, options: SurroundingsOptions): readonly HealthItem[] {
   if (state.kind === 'off') return options.isLocked() ? [healthItem('lockdown')] : [];
   if (!('reach' in state) || state.reach !== 'device') return [];
-  return [...sizeHealth(options), ...collisionHealth(options)];
+  // What a silent edge leaves unanswered says nothing about sizes.
+  const sizes = state.kind === 'connected' ? sizeHealth(options) : [];
+  return [...sizes, ...collisionHealth(options)];
 }
 
 function sizeHealth({ mtu }: SurroundingsOptions): readonly HealthItem[] {

@@ -27,7 +27,7 @@ export interface VitalsOptions {
   /** The edge answers. */
   readonly onHeard: () => void;
   /** Keeps the packets of a whole device as large as they may be. */
-  readonly mtu: Pick<MtuKeeper, 'start' | 'stop' | 'handleMove' | 'handleSuspicion'>;
+  readonly mtu: Pick<MtuKeeper, 'start' | 'stop' | 'pause' | 'resume' | 'handleMove' | 'handleSuspicion'>;
   /** Undefined where that cannot be asked of this edge. */
   readonly mtuPlanFor: (edge: string) => MtuPlan | undefined;
   /** Where the edge is behind places on our own loopback; default: the places themselves. */
@@ -122,8 +122,12 @@ export class Vitals {
       this.#isOn = false;
       return;
     }
-    if (state.kind !== 'connected') return;
+    if (state.kind !== 'connected') {
+      this.#options.mtu.pause();
+      return;
+    }
     onHeard();
+    this.#options.mtu.resume();
     if (this.#isOn) return;
     this.#isOn = true;
     this.#pulse.start({ ...habitsOf(state.edge), probeBytes, ...roundTrip(state) });

@@ -313,11 +313,14 @@ describeWith(needs, 'the client daemon', () => {
   test('fails with handshake-timeout where the edge does not know us, closed meanwhile', () => {
     const stranger = sh('wg', ['pubkey'], sh('wg', ['genkey']).trim()).trim();
     succeed(culvert('import', writeConf('stranger', { serverKey: stranger })));
+    // By itself another edge would take over after three seconds.
+    succeed(culvert('edge', 'use', 'stranger'));
 
     const failed = culvert('connect', '--wait', '--timeout', '2s', '--json');
     const state = statusNow()['state'];
     const closed = ask(outside);
     succeed(culvert('disconnect'));
+    succeed(culvert('edge', 'use', 'auto'));
 
     expect(failed.code).toBe(1);
     expect(JSON.parse(failed.err)).toMatchObject({ code: 'handshake-timeout' });
