@@ -8,7 +8,7 @@ import { formatAddress } from '../../shared/core/base/ip.ts';
 import { type MonoMs, secondMs } from '../../shared/core/base/time.ts';
 import { readMessage } from '../../shared/core/dns/reader.ts';
 import type { HostRule } from '../../shared/core/registration/api.ts';
-import { maxToldAddresses, maxToldNames, type ToldName } from '../../shared/core/registration/paths-api.ts';
+import { maxToldAddresses, maxToldNames, type ToldName } from '../../shared/core/registration/names-api.ts';
 import type { EnrollmentDesk } from '../enroll/enrollment-desk.ts';
 import type { AnswerWatch } from '../resolver/pipeline.ts';
 

@@ -6,8 +6,7 @@
 import { type MonoMs, secondMs } from '../../shared/core/base/time.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { ChosenPath } from '../../shared/core/control/path-status.ts';
-import type { PathList, PathRoutes } from '../../shared/core/control/paths-api.ts';
-import type { Paths } from '../../shared/core/registration/paths-api.ts';
+import type { PathList, PathRoutes, Paths } from '../../shared/core/control/paths-api.ts';
 import type { Handlers } from '../../shared/node/control/socket-server.ts';
 import { problemIn } from '../enroll/edge-client.ts';
 import type { EnrollmentDesk } from '../enroll/enrollment-desk.ts';

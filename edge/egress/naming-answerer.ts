@@ -4,7 +4,7 @@ import { parseAddress } from '../../shared/core/base/ip.ts';
 import type { MonoMs } from '../../shared/core/base/time.ts';
 import { canonicalText, formatName } from '../../shared/core/dns/name.ts';
 import { readMessage } from '../../shared/core/dns/reader.ts';
-import type { ToldName } from '../../shared/core/registration/paths-api.ts';
+import type { ToldName } from '../../shared/core/registration/names-api.ts';
 import type { DnsAnswerer } from '../dns/answerer.ts';
 import type { HostNames } from './host-name.ts';
 

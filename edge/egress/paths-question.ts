@@ -2,7 +2,7 @@
 
 import { parseAddress } from '../../shared/core/base/ip.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
-import type { ToldName } from '../../shared/core/registration/paths-api.ts';
+import type { ToldName } from '../../shared/core/registration/names-api.ts';
 import type { EgressPaths, PathStatus } from './egress-paths.ts';
 import type { KnownName } from './rules.ts';
 import type { Explanation } from './sentence.ts';

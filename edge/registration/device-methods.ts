@@ -3,6 +3,7 @@
 import { decodeBase64Key, encodeBase64 } from '../../shared/core/base/bytes.ts';
 import type { Entropy } from '../../shared/core/base/ports.ts';
 import { minuteMs, type UnixMs } from '../../shared/core/base/time.ts';
+import type { Paths, PathWhy, PathWhyRequest } from '../../shared/core/control/paths-api.ts';
 import type { CryptoSuite } from '../../shared/core/crypto/suite.ts';
 import type {
   Challenge,
@@ -17,8 +18,8 @@ import type {
 } from '../../shared/core/registration/api.ts';
 import { decodeBase64Url } from '../../shared/core/registration/base64url.ts';
 import type { DeviceDiagnosis } from '../../shared/core/registration/diagnosis-api.ts';
+import type { ToldNames } from '../../shared/core/registration/names-api.ts';
 import type { OutsideReport } from '../../shared/core/registration/outside-api.ts';
-import type { Paths, ToldNames, WhyRequest, WhyView } from '../../shared/core/registration/paths-api.ts';
 import {
   checkPossession,
   isCanonicalKey,
@@ -162,7 +163,7 @@ export class DeviceMethods {
     return pathsFor(device, this.#parts.facts().paths, this.#parts.askPaths);
   }
 
-  why(device: DeviceRecord, request: WhyRequest): Promise<WhyView> {
+  why(device: DeviceRecord, request: PathWhyRequest): Promise<PathWhy> {
     return whyFor(device.name, request, this.#parts.askPaths);
   }
 

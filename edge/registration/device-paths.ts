@@ -1,13 +1,8 @@
 /** What a device may ask about ways out: the paths granted to it, where it goes now and why, and names that it tells. */
 
 import { CulvertError } from '../../shared/core/control/codes.ts';
-import type {
-  Paths,
-  PathView,
-  ToldName,
-  WhyRequest,
-  WhyView,
-} from '../../shared/core/registration/paths-api.ts';
+import type { PathEntry, Paths, PathWhy, PathWhyRequest } from '../../shared/core/control/paths-api.ts';
+import type { ToldName } from '../../shared/core/registration/names-api.ts';
 import { autoPath } from '../../shared/core/registration/shapes.ts';
 import type { PathStatus } from '../egress/egress-paths.ts';
 import type { PathsAnswer, PathsQuestion, WhyAnswer } from '../egress/paths-question.ts';
@@ -22,7 +17,7 @@ const webPort = 443;
 /** `listed`: as edge.yaml has them. What is measured comes on top where somebody measures. */
 export async function pathsFor(
   device: Pick<DeviceRecord, 'path' | 'granted'>,
-  listed: readonly PathView[],
+  listed: readonly PathEntry[],
   ask: AskPaths | undefined,
 ): Promise<Paths> {
   const statuses = await measured(ask);
@@ -47,9 +42,9 @@ export async function pathsFor(
 /** By which path the device reaches the place. Its addresses are looked up by the edge. */
 export async function whyFor(
   device: string,
-  request: WhyRequest,
+  request: PathWhyRequest,
   ask: AskPaths | undefined,
-): Promise<WhyView> {
+): Promise<PathWhy> {
   const { host, port = webPort, protocol = 'tcp' } = request;
   const question = { what: 'why', host, addresses: [], device, port, protocol } as const;
   const answer = (await ask?.(question).catch(nothingToChoose)) as WhyAnswer | undefined;
@@ -82,7 +77,7 @@ function nothingToChoose(error: unknown): undefined {
   if (!(error instanceof CulvertError)) throw error;
 }
 
-function viewOf(path: PathView, status: PathStatus | undefined): PathView {
+function viewOf(path: PathEntry, status: PathStatus | undefined): PathEntry {
   if (status === undefined) return path;
   const { rttMs, lossPercent, isDefault, reason } = status;
   return {
@@ -95,7 +90,7 @@ function viewOf(path: PathView, status: PathStatus | undefined): PathView {
   };
 }
 
-function stateOf({ state }: PathStatus): PathView['state'] {
+function stateOf({ state }: PathStatus): PathEntry['state'] {
   if (state === 'down' || state === 'block') return 'down';
   return state === 'unknown' ? 'unknown' : 'up';
 }

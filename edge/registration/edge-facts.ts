@@ -1,8 +1,8 @@
 /** What the registration API is told about the edge it belongs to. Asked at every call: a reload may change it. */
 
 import type { Prefix } from '../../shared/core/base/ip.ts';
+import type { PathEntry } from '../../shared/core/control/paths-api.ts';
 import type { HostRule } from '../../shared/core/registration/api.ts';
-import type { PathView } from '../../shared/core/registration/paths-api.ts';
 import type { AddressPool } from '../peers/addresses.ts';
 
 export interface EdgeFacts {
@@ -23,7 +23,7 @@ export interface EdgeFacts {
   readonly mtu: number;
   /** Rules for hosts; those with a device or a tag are for them alone. */
   readonly hostRules: readonly (HostRule & { readonly device?: string; readonly tag?: string })[];
-  readonly paths: readonly PathView[];
+  readonly paths: readonly PathEntry[];
   /** In small letters: names that mean something in edge.yaml, which no device gives itself. */
   readonly guardedNames?: ReadonlySet<string>;
   /** UDP port that serves a device with this key, where each worker has its own; default: all of them. */

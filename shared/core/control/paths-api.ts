@@ -1,4 +1,7 @@
-/** The part of the control API about the edge's ways out: types, schemas and routes for api.ts. */
+/**
+ * The part of the control API about the edge's ways out: types, schemas and routes for api.ts. The edge's device API
+ * (registration/paths-api.ts) answers in the same words.
+ */
 
 import { Type } from '@sinclair/typebox';
 import type { Route } from './api.ts';
@@ -8,7 +11,7 @@ export interface PathEntry {
   readonly id: string;
   readonly type: string;
   readonly state: 'up' | 'down' | 'unknown';
-  /** From the edge on; absent where nothing was measured. */
+  /** Usual time to connect by it from the edge on, milliseconds; absent where nothing was measured. */
   readonly rttMs?: number;
   readonly lossPercent?: number;
   /** Flows take it where neither a rule nor a choice says otherwise. */
@@ -17,14 +20,17 @@ export interface PathEntry {
   readonly reason?: string;
 }
 
-export interface PathList {
-  readonly edge: string;
-  /** Those that this machine may use. */
+export interface Paths {
+  /** Those that this device may use. */
   readonly paths: readonly PathEntry[];
   /** The one that was asked for, or 'auto'. */
   readonly chosen: string;
-  /** Where flows go now unless a rule of the edge says otherwise. */
+  /** Where flows go now unless a rule of the edge says otherwise; absent where the edge does not know yet. */
   readonly using?: string;
+}
+
+export interface PathList extends Paths {
+  readonly edge: string;
 }
 
 export interface PathUse {
@@ -64,28 +70,28 @@ const maxHost = 253;
 const lastPort = 0xffff;
 const strict = { additionalProperties: false };
 
-const listShape: Shape<PathList> = shapeOf(
-  Type.Object({
-    edge: Type.String(),
-    paths: Type.Array(
-      Type.Object({
-        id: Type.String(),
-        type: Type.String(),
-        state: Type.Union([Type.Literal('up'), Type.Literal('down'), Type.Literal('unknown')]),
-        rttMs: Type.Optional(Type.Number()),
-        lossPercent: Type.Optional(Type.Number()),
-        usual: Type.Optional(Type.Boolean()),
-        reason: Type.Optional(Type.String()),
-      }),
-    ),
-    chosen: Type.String(),
-    using: Type.Optional(Type.String()),
-  }),
-);
+const pathsProperties = {
+  paths: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      type: Type.String(),
+      state: Type.Union([Type.Literal('up'), Type.Literal('down'), Type.Literal('unknown')]),
+      rttMs: Type.Optional(Type.Number()),
+      lossPercent: Type.Optional(Type.Number()),
+      usual: Type.Optional(Type.Boolean()),
+      reason: Type.Optional(Type.String()),
+    }),
+  ),
+  chosen: Type.String(),
+  using: Type.Optional(Type.String()),
+};
+
+export const pathsShape: Shape<Paths> = shapeOf(Type.Object(pathsProperties));
+const listShape: Shape<PathList> = shapeOf(Type.Object({ edge: Type.String(), ...pathsProperties }));
 const useShape: Shape<PathUse> = shapeOf(
   Type.Object({ path: Type.String({ minLength: 1, maxLength: maxPath }) }, strict),
 );
-const whyRequestShape: Shape<PathWhyRequest> = shapeOf(
+export const whyRequestShape: Shape<PathWhyRequest> = shapeOf(
   Type.Object(
     {
       host: Type.String({ minLength: 1, maxLength: maxHost }),
@@ -95,7 +101,7 @@ const whyRequestShape: Shape<PathWhyRequest> = shapeOf(
     strict,
   ),
 );
-const whyShape: Shape<PathWhy> = shapeOf(
+export const whyShape: Shape<PathWhy> = shapeOf(
   Type.Object({
     host: Type.String(),
     answers: Type.Array(

@@ -5,6 +5,14 @@
  */
 
 import { Type } from '@sinclair/typebox';
+import {
+  type Paths,
+  type PathWhy,
+  type PathWhyRequest,
+  pathsShape,
+  whyRequestShape,
+  whyShape,
+} from '../control/paths-api.ts';
 import { type Shape, shapeOf } from '../control/shape.ts';
 import { type DeviceDiagnosis, diagnosisShape } from './diagnosis-api.ts';
 import {
@@ -14,17 +22,8 @@ import {
   feedbackShape,
   maxFeedbackBody,
 } from './feedback-api.ts';
+import { type ToldNames, toldNamesShape } from './names-api.ts';
 import { type OutsideReport, outsideReportShape } from './outside-api.ts';
-import {
-  type Paths,
-  pathsShape,
-  type ToldNames,
-  toldNamesShape,
-  type WhyRequest,
-  type WhyView,
-  whyRequestShape,
-  whyShape,
-} from './paths-api.ts';
 import {
   type SessionAnswer,
   type SessionRequest,
@@ -196,7 +195,7 @@ export interface DeviceRoutes {
   readonly paths: ApiRoute<undefined, Paths>;
   readonly choosePath: ApiRoute<PathChoice, Paths>;
   readonly chooseFamilies: ApiRoute<FamiliesChoice, DeviceView>;
-  readonly why: ApiRoute<WhyRequest, WhyView>;
+  readonly why: ApiRoute<PathWhyRequest, PathWhy>;
   readonly tellNames: ApiRoute<ToldNames, undefined>;
   readonly config: ApiRoute<undefined, DeviceConfig>;
   readonly directory: ApiRoute<undefined, Directory>;

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { PathDesk } from '../../../../client/control/path-desk.ts';
 import { monoMs } from '../../../../shared/core/base/time.ts';
 import { CulvertError } from '../../../../shared/core/control/codes.ts';
-import type { Paths } from '../../../../shared/core/registration/paths-api.ts';
+import type { Paths } from '../../../../shared/core/control/paths-api.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
