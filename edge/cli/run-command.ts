@@ -2,6 +2,7 @@
 
 import type { Log } from '../../shared/core/base/ports.ts';
 import { unixMs } from '../../shared/core/base/time.ts';
+import { growHeapSlowly } from '../../shared/node/heap.ts';
 import { createLog } from '../../shared/node/log.ts';
 import type { EdgeConfig } from '../config.ts';
 import type { EdgeIdentity } from '../identity.ts';
@@ -26,6 +27,7 @@ export async function runEdge(
   words: RunWords,
   start: (options: EdgeOptions) => Promise<RunningEdge>,
 ): Promise<number> {
+  growHeapSlowly();
   const { logLevel, ...folders } = words;
   const log = createLog({ level: logLevel, format: 'json' });
   // Before the start: a signal in the middle of it must not leave half an edge behind.

@@ -110,14 +110,15 @@ export class ResolvingAnswerer implements DnsAnswerer {
     this.#resolverFor(options.settings.family);
   }
 
-  async answer(query: Uint8Array, about: AskerDetails): Promise<Uint8Array | undefined> {
+  answer(query: Uint8Array, about: AskerDetails): Promise<Uint8Array | undefined> {
     // The device may be unknown; those share one allowance.
-    if (!this.#rates.take(about.device ?? '', this.#options.clock.now())) return tooMany(query, about);
+    if (!this.#rates.take(about.device ?? '', this.#options.clock.now()))
+      return Promise.resolve(tooMany(query, about));
     const message = readMessage(query);
-    if (message === undefined) return writeFormatError(query);
-    if (message.isResponse || this.#isClosed) return undefined;
-    const whole = refusalOf(message) ?? this.#ownAnswer(message, about) ?? this.#resolve(message, about);
-    return fit(await whole, message.opt()?.udpSize ?? plainUdpSize, about);
+    if (message === undefined) return Promise.resolve(writeFormatError(query));
+    if (message.isResponse || this.#isClosed) return Promise.resolve(undefined);
+    const whole = refusalOf(message) ?? this.#ownAnswer(message, about);
+    return whole === undefined ? this.#resolve(message, about) : Promise.resolve(fit(whole, message, about));
   }
 
   answerAtOnce(question: Span, answer: Span, about: AskerNow): boolean {
@@ -157,12 +158,12 @@ export class ResolvingAnswerer implements DnsAnswerer {
       : undefined;
   }
 
-  #resolve(query: DnsMessage, about: AskerDetails): Uint8Array | Promise<Uint8Array> {
+  #resolve(query: DnsMessage, about: AskerDetails): Promise<Uint8Array | undefined> {
     const { resolver } = this.#resolverFor(this.#familyFor(about));
     const key = cacheKey(query);
     const cached = resolver.answerFromCache(query, key);
-    if (cached !== undefined) return cached;
-    return resolver.resolve(query, key).then((resolution) => resolution.bytes);
+    if (cached !== undefined) return Promise.resolve(fit(cached, query, about));
+    return resolver.resolve(query, key).then((resolution) => fit(resolution.bytes, query, about));
   }
 
   #familyFor(about: { readonly device: string | undefined }): Family {
@@ -201,9 +202,10 @@ function tooMany(query: Uint8Array, about: AskerDetails): Uint8Array | undefined
   return writeAnswer(message, { rcode: rcode.refused, extendedError: error });
 }
 
-function fit(answer: Uint8Array | undefined, offered: number, about: AskerDetails): Uint8Array | undefined {
-  const limit = about.overTcp ? about.maxBytes : Math.min(about.maxBytes, Math.max(plainUdpSize, offered));
-  if (answer === undefined || answer.length <= limit) return answer;
+function fit(answer: Uint8Array, query: DnsMessage, about: AskerDetails): Uint8Array | undefined {
+  const offered = Math.max(plainUdpSize, query.opt()?.udpSize ?? plainUdpSize);
+  const limit = about.overTcp ? about.maxBytes : Math.min(about.maxBytes, offered);
+  if (answer.length <= limit) return answer;
   const message = readMessage(answer);
   return message === undefined ? undefined : fitAnswer(message, Math.max(plainUdpSize, limit));
 }

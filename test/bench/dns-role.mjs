@@ -6,6 +6,7 @@ import { createDnsAnswerer, edgeCacheLimits } from '../../edge/dns/answerer.ts';
 import { Gateway } from '../../edge/gateway/gateway.ts';
 import { systemClock } from '../../shared/node/clock.ts';
 import { systemEntropy } from '../../shared/node/entropy.ts';
+import { growHeapSlowly } from '../../shared/node/heap.ts';
 import { silentLog } from '../../shared/node/log.ts';
 import { openReplyPort } from '../../shared/node/udp/open-reply.ts';
 import { openReplyDgram } from '../../shared/node/udp/reply-dgram.ts';
@@ -37,6 +38,7 @@ async function stub() {
 }
 
 async function edge(open) {
+  growHeapSlowly();
   const { clock } = parts;
   const answerer = createDnsAnswerer({
     ...parts,

@@ -29,6 +29,7 @@ export const nodeRooms: readonly string[] = [
   'log.ts',
   'run.ts',
   'hold.ts',
+  'heap.ts',
   'http.ts',
   'kernel',
   'crypto',

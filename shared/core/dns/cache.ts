@@ -5,6 +5,7 @@
  */
 
 import { type MonoMs, secondMs } from '../base/time.ts';
+import { AnswerTable, noSlot } from './answer-table.ts';
 import { type Dressing, maxTtlSeconds, type StoredAnswer, stripAnswer } from './edns.ts';
 import type { DnsMessage } from './reader.ts';
 import { extendedError, rcode } from './types.ts';
@@ -34,10 +35,29 @@ export interface CacheHit {
   readonly use: EntryUse | undefined;
 }
 
-export interface EntryUse {
-  hits: number;
-  /** Looked up since the hand of the clock came by. */
-  isRecent: boolean;
+/** Counts the use of one answer for as long as it is kept. */
+export class EntryUse {
+  readonly #table: AnswerTable;
+  readonly #slot: number;
+  readonly #stamp: number;
+
+  constructor(table: AnswerTable, slot: number) {
+    this.#table = table;
+    this.#slot = slot;
+    this.#stamp = table.columns.stamp[slot]!;
+  }
+
+  get hits(): number {
+    return this.#isKept ? this.#table.columns.hits[this.#slot]! : 0;
+  }
+
+  touch(): void {
+    if (this.#isKept) touch(this.#table, this.#slot);
+  }
+
+  get #isKept(): boolean {
+    return this.#table.columns.stamp[this.#slot] === this.#stamp;
+  }
 }
 
 export interface CacheCounts {
@@ -45,15 +65,6 @@ export interface CacheCounts {
   misses: number;
   stale: number;
   evicted: number;
-}
-
-interface Entry extends EntryUse {
-  readonly answer: StoredAnswer;
-  readonly storedAt: MonoMs;
-  readonly freshMs: number;
-  readonly isNegative: boolean;
-  readonly sizeBytes: number;
-  isRefreshing: boolean;
 }
 
 interface Failure {
@@ -70,7 +81,6 @@ export const clientCacheLimits: CacheLimits = {
 /** RFC 8767 §4: what a stale answer says. */
 const staleTtlSeconds = 30;
 const maxNegativeSeconds = 3 * 60 * 60;
-const entryOverheadBytes = 320;
 const maxFailures = 4096;
 /** RFC 9520 §3.2: at least a second, growing, five minutes at most; five seconds do not feel broken. */
 const firstFailureMs = secondMs;
@@ -80,11 +90,16 @@ const refreshHits = 2;
 const refreshPart = 0.1;
 /** Most entries that one eviction looks at before it takes one that was used lately. */
 const maxClockSteps = 16;
+/** Marks of a slot: looked up since the hand of the clock came by; being asked for again; says that there is nothing. */
+const recent = 1;
+const refreshing = 2;
+const negative = 4;
+const mostHits = 0xffff_ffff;
 
 /** Equal for queries that get the same answer: name without case, type, class, DO and CD. */
 export function cacheKey(query: DnsMessage): string {
   const dnssecOk = query.opt()?.dnssecOk === true ? 1 : 0;
-  return query.questionKey() + String.fromCharCode(dnssecOk | (query.checkingDisabled ? 2 : 0));
+  return query.questionKey(dnssecOk | (query.checkingDisabled ? 2 : 0));
 }
 
 /** How a hit is given to an asker. */
@@ -105,24 +120,32 @@ function lifetimeMs(answer: DnsMessage): number {
   return negative === undefined ? 0 : Math.min(negative, least, maxNegativeSeconds) * secondMs;
 }
 
+/** One more lookup, as far as it is counted. */
+function touch(table: AnswerTable, slot: number): void {
+  const { hits, marks } = table.columns;
+  if (hits[slot]! < mostHits) hits[slot] = hits[slot]! + 1;
+  marks[slot] = marks[slot]! | recent;
+}
+
 export class AnswerCache {
   readonly counts: CacheCounts = { hits: 0, misses: 0, stale: 0, evicted: 0 };
   readonly #limits: CacheLimits;
-  readonly #entries = new Map<string, Entry>();
+  readonly #table: AnswerTable;
   readonly #failures = new Map<string, Failure>();
-  #sizeBytes = 0;
   #generation = 0;
 
-  constructor(limits: CacheLimits) {
+  /** `seed`: any 32 bits that nobody knows, against names that were chosen to meet in one place. */
+  constructor(limits: CacheLimits, seed = 0) {
     this.#limits = limits;
+    this.#table = new AnswerTable(limits.maxEntries, seed);
   }
 
   get entries(): number {
-    return this.#entries.size;
+    return this.#table.size;
   }
 
   get sizeBytes(): number {
-    return this.#sizeBytes;
+    return this.#table.sizeBytes;
   }
 
   /** Changes when what was asked before may no longer be kept: give it back to `put`. */
@@ -131,23 +154,23 @@ export class AnswerCache {
   }
 
   lookup(key: string, now: MonoMs): CacheHit | undefined {
-    const entry = this.#entries.get(key);
-    const ageMs = entry === undefined ? 0 : now - entry.storedAt;
-    if (entry !== undefined && ageMs < entry.freshMs) return this.#freshHit(entry, ageMs);
+    const slot = this.#table.find(key);
+    const { storedAt, freshMs } = this.#table.columns;
+    const ageMs = slot === noSlot ? 0 : now - storedAt[slot]!;
+    if (slot !== noSlot && ageMs < freshMs[slot]!) return this.#freshHit(slot, ageMs);
     const failed = this.#hasFailed(key, now);
-    const isStale = entry !== undefined && ageMs < entry.freshMs + this.#limits.maxStaleMs;
-    if (entry !== undefined && !isStale) this.#remove(key, entry);
+    const isStale = slot !== noSlot && ageMs < freshMs[slot]! + this.#limits.maxStaleMs;
+    if (slot !== noSlot && !isStale) this.#table.remove(slot);
     if (isStale) this.counts.stale++;
     else if (failed) this.counts.hits++;
     else this.counts.misses++;
     if (!isStale && !failed) return undefined;
-    const answer = isStale ? entry.answer : undefined;
     return {
       freshness: failed ? 'failed' : 'stale',
-      answer,
+      answer: isStale ? this.#table.read(slot) : undefined,
       ageSeconds: Math.floor(ageMs / secondMs),
       wantsRefresh: false,
-      storedAt: entry?.storedAt ?? now,
+      storedAt: isStale ? (storedAt[slot] as MonoMs) : now,
       hotUntil: now,
       use: undefined,
     };
@@ -155,27 +178,29 @@ export class AnswerCache {
 
   /** Only what is fresh, and counts nothing where there is none: whoever asks goes on to `lookup`. */
   lookupFresh(key: string, now: MonoMs): CacheHit | undefined {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
-    const ageMs = now - entry.storedAt;
-    return ageMs < entry.freshMs ? this.#freshHit(entry, ageMs) : undefined;
+    const slot = this.#table.find(key);
+    if (slot === noSlot) return undefined;
+    const { storedAt, freshMs } = this.#table.columns;
+    const ageMs = now - storedAt[slot]!;
+    return ageMs < freshMs[slot]! ? this.#freshHit(slot, ageMs) : undefined;
   }
 
-  #freshHit(entry: Entry, ageMs: number): CacheHit {
+  #freshHit(slot: number, ageMs: number): CacheHit {
     this.counts.hits++;
-    entry.hits++;
-    entry.isRecent = true;
-    const nearlyOver = entry.freshMs - ageMs < entry.freshMs * refreshPart;
-    const wantsRefresh = nearlyOver && entry.hits >= refreshHits && !entry.isRefreshing;
-    if (wantsRefresh) entry.isRefreshing = true;
+    touch(this.#table, slot);
+    const { storedAt, freshMs, hits, marks } = this.#table.columns;
+    const lifetime = freshMs[slot]!;
+    const nearlyOver = lifetime - ageMs < lifetime * refreshPart;
+    const wantsRefresh = nearlyOver && hits[slot]! >= refreshHits && (marks[slot]! & refreshing) === 0;
+    if (wantsRefresh) marks[slot] = marks[slot]! | refreshing;
     return {
       freshness: 'fresh',
-      answer: entry.answer,
+      answer: this.#table.read(slot),
       ageSeconds: Math.floor(ageMs / secondMs),
       wantsRefresh,
-      storedAt: entry.storedAt,
-      hotUntil: (entry.storedAt + entry.freshMs * (1 - refreshPart)) as MonoMs,
-      use: entry,
+      storedAt: storedAt[slot] as MonoMs,
+      hotUntil: (storedAt[slot]! + lifetime * (1 - refreshPart)) as MonoMs,
+      use: new EntryUse(this.#table, slot),
     };
   }
 
@@ -192,25 +217,19 @@ export class AnswerCache {
   ): StoredAnswer | undefined {
     const stored = stripAnswer(answer);
     if (stored === undefined) return undefined;
-    const freshMs = lifetimeMs(answer);
-    const sizeBytes = stored.bytes.length + stored.errors.length + 2 * key.length + entryOverheadBytes;
+    const lifetime = lifetimeMs(answer);
     this.#failures.delete(key);
-    const hasRoom = sizeBytes <= this.#limits.maxBytes && this.#limits.maxEntries > 0;
-    if (freshMs === 0 || generation !== this.#generation || !hasRoom) return stored;
-    const previous = this.#entries.get(key);
-    if (previous !== undefined) this.#remove(key, previous);
+    if (lifetime === 0 || generation !== this.#generation || this.#limits.maxEntries === 0) return stored;
+    const sizeBytes = this.#table.costOf(key, stored);
+    if (sizeBytes > this.#limits.maxBytes) return stored;
+    const previous = this.#table.find(key);
+    if (previous !== noSlot) this.#table.remove(previous);
     while (this.#isFull(sizeBytes)) this.#evict();
-    this.#entries.set(key, {
-      answer: stored,
-      storedAt: now,
-      freshMs,
-      isNegative: answer.isNegative,
-      sizeBytes,
-      hits: 0,
-      isRecent: false,
-      isRefreshing: false,
-    });
-    this.#sizeBytes += sizeBytes;
+    const slot = this.#table.add(key, stored);
+    const { storedAt, freshMs, marks } = this.#table.columns;
+    storedAt[slot] = now;
+    freshMs[slot] = lifetime;
+    marks[slot] = answer.isNegative ? negative : 0;
     return stored;
   }
 
@@ -221,16 +240,20 @@ export class AnswerCache {
     if (this.#failures.size >= maxFailures) deleteFirst(this.#failures);
     const delayMs = Math.min(firstFailureMs * 2 ** Math.min(inRow - 1, 10), maxFailureMs);
     this.#failures.set(key, { until: (now + delayMs) as MonoMs, inRow });
-    const entry = this.#entries.get(key);
-    if (entry !== undefined) entry.isRefreshing = false;
+    const slot = this.#table.find(key);
+    const { marks } = this.#table.columns;
+    if (slot !== noSlot) marks[slot] = marks[slot]! & ~refreshing;
   }
 
   /** Another network: what was said to be missing there, and every failure, is forgotten. */
   forgetNegative(): void {
     this.#generation++;
     this.#failures.clear();
-    for (const [key, entry] of this.#entries) {
-      if (entry.isNegative) this.#remove(key, entry);
+    const table = this.#table;
+    for (let slot = table.oldest; slot !== noSlot; ) {
+      const next = table.newerThan(slot);
+      if ((table.columns.marks[slot]! & negative) !== 0) table.remove(slot);
+      slot = next;
     }
   }
 
@@ -238,8 +261,7 @@ export class AnswerCache {
   clear(): void {
     this.#generation++;
     this.#failures.clear();
-    this.#entries.clear();
-    this.#sizeBytes = 0;
+    this.#table.clear();
   }
 
   #hasFailed(key: string, now: MonoMs): boolean {
@@ -248,29 +270,23 @@ export class AnswerCache {
   }
 
   #isFull(moreBytes: number): boolean {
-    if (this.#entries.size === 0) return false;
+    if (this.#table.size === 0) return false;
     const { maxEntries, maxBytes } = this.#limits;
-    return this.#entries.size >= maxEntries || this.#sizeBytes + moreBytes > maxBytes;
+    return this.#table.size >= maxEntries || this.#table.sizeBytes + moreBytes > maxBytes;
   }
 
   /** The second-chance rule: from the oldest on, the first that nobody looked up since the last time. */
   #evict(): void {
-    let steps = 0;
-    for (const [key, entry] of this.#entries) {
-      if (!entry.isRecent || ++steps > maxClockSteps) {
-        this.#remove(key, entry);
-        this.counts.evicted++;
-        return;
-      }
-      entry.isRecent = false;
-      this.#entries.delete(key);
-      this.#entries.set(key, entry);
+    const table = this.#table;
+    const { marks } = table.columns;
+    let slot = table.oldest;
+    for (let steps = 1; (marks[slot]! & recent) !== 0 && steps <= maxClockSteps; steps++) {
+      marks[slot] = marks[slot]! & ~recent;
+      table.moveToEnd(slot);
+      slot = table.oldest;
     }
-  }
-
-  #remove(key: string, entry: Entry): void {
-    this.#entries.delete(key);
-    this.#sizeBytes -= entry.sizeBytes;
+    table.remove(slot);
+    this.counts.evicted++;
   }
 }
 

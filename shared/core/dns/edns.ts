@@ -151,11 +151,20 @@ function canMove(bytes: Uint8Array, record: RecordView, optAt: number): boolean 
   return record.ttlAt === record.nameAt + 6 && pointer >= 0xc000 && (pointer & 0x3fff) < optAt;
 }
 
+/** Without objects: padding, which most encrypted answers have, is nothing to us. */
+function hasErrors(bytes: Uint8Array, opt: RecordView): boolean {
+  let at = opt.rdataAt;
+  while (at + 4 <= opt.end) {
+    if (readU16BE(bytes, at) === ednsOption.extendedError) return true;
+    at += 4 + readU16BE(bytes, at + 2);
+  }
+  return false;
+}
+
 function errorsOf(answer: DnsMessage): Uint8Array {
   const opt = answer.opt()?.record;
-  if (opt === undefined || opt.end === opt.rdataAt) return noErrors;
+  if (opt === undefined || !hasErrors(answer.bytes, opt)) return noErrors;
   const found = answer.options().filter((option) => option.code === ednsOption.extendedError);
-  if (found.length === 0) return noErrors;
   const whole: Uint8Array[] = [];
   let length = 0;
   for (const { bytes } of found) {

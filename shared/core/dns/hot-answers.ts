@@ -81,8 +81,7 @@ export class HotAnswers {
     answer.bytes.set(bytes, answer.at);
     this.#address(question, answer, bytes);
     answer.length = length;
-    entry.use.hits++;
-    entry.use.isRecent = true;
+    entry.use.touch();
     return true;
   }
 

@@ -5,6 +5,7 @@
 
 import { assert } from '../base/assert.ts';
 import { after, type MonoMs } from '../base/time.ts';
+import { KeyTable } from './key-table.ts';
 
 export interface RaceOptions {
   /** How many upstreams there are; they are asked in the order 0, 1, 2 … */
@@ -82,9 +83,11 @@ export class QueryRace {
 export class Waiting<W> {
   readonly #maxQuestions: number;
   readonly #maxEach: number;
-  readonly #questions = new Map<string, W[]>();
+  readonly #questions: KeyTable<W[]>;
 
-  constructor(limits: { readonly maxQuestions: number; readonly maxEach: number }) {
+  /** `seed`: any 32 bits that nobody knows. */
+  constructor(limits: { readonly maxQuestions: number; readonly maxEach: number }, seed = 0) {
+    this.#questions = new KeyTable(seed);
     this.#maxQuestions = limits.maxQuestions;
     this.#maxEach = limits.maxEach;
   }
@@ -108,13 +111,11 @@ export class Waiting<W> {
 
   /** Everybody who waits for `key`; nobody does afterwards. */
   take(key: string): readonly W[] {
-    const waiters = this.#questions.get(key) ?? [];
-    this.#questions.delete(key);
-    return waiters;
+    return this.#questions.take(key) ?? [];
   }
 
   /** Whether somebody waits for `key`. */
   has(key: string): boolean {
-    return this.#questions.has(key);
+    return this.#questions.get(key) !== undefined;
   }
 }

@@ -259,7 +259,10 @@ export class DnsMessage {
     if (this.rcode === rcode.nxDomain) return true;
     if (this.rcode !== rcode.noError) return false;
     const type = this.question?.type;
-    return !this.answers().some((record) => record.type === type || type === recordType.any);
+    for (const record of this.records()) {
+      if (record.section === 'answer' && (record.type === type || type === recordType.any)) return false;
+    }
+    return true;
   }
 
   /** Seconds for which "there is nothing" may be kept: the least of SOA's TTL and minimum; undefined without SOA. */
@@ -317,13 +320,18 @@ export class DnsMessage {
     return this.bytes.subarray(question?.nameAt ?? 0, question?.nameEnd ?? 0);
   }
 
-  /** Name in lower case, type and class, as a text to find equal questions by. Not for people. */
-  questionKey(): string {
+  /** Name in lower case, type, class and `mark` (16 bits), as a text to find equal questions by. Not for people. */
+  questionKey(mark = 0): string {
     const { question, bytes } = this;
     if (question === undefined) return '';
+    const { nameAt, nameEnd } = question;
+    // Of the final size at once: this happens for every question.
     const codes: number[] = [];
-    for (let i = question.nameAt; i < question.nameEnd; i++) codes.push(lowerByte(bytes[i]!));
-    codes.push(question.type, question.class);
+    codes.length = nameEnd - nameAt + 3;
+    for (let i = nameAt; i < nameEnd; i++) codes[i - nameAt] = lowerByte(bytes[i]!);
+    codes[nameEnd - nameAt] = question.type;
+    codes[nameEnd - nameAt + 1] = question.class;
+    codes[nameEnd - nameAt + 2] = mark;
     return String.fromCharCode(...codes);
   }
 

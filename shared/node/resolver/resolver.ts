@@ -7,21 +7,27 @@
 import type { Log } from '../../core/base/ports.ts';
 import type { Span } from '../../core/base/span.ts';
 import type { MonoMs } from '../../core/base/time.ts';
-import { AnswerCache, type CacheHit, type CacheLimits, cacheKey, dressingOf } from '../../core/dns/cache.ts';
-import {
-  answersQuestion,
-  dressAnswer,
-  forwardQuery,
-  queryPadding,
-  type StoredAnswer,
-} from '../../core/dns/edns.ts';
+import { AnswerCache, type CacheHit, type CacheLimits, cacheKey } from '../../core/dns/cache.ts';
+import { dressAnswer, forwardQuery, queryPadding, type StoredAnswer } from '../../core/dns/edns.ts';
 import { HotAnswers } from '../../core/dns/hot-answers.ts';
 import { QueryRace, Waiting } from '../../core/dns/query.ts';
 import { type DnsMessage, readMessage } from '../../core/dns/reader.ts';
 import { extendedError, rcode, safeUdpSize } from '../../core/dns/types.ts';
-import { type ExtendedError, writeAnswer } from '../../core/dns/writer.ts';
+import type { ExtendedError } from '../../core/dns/writer.ts';
 import type { Clock } from '../clock.ts';
 import { type Candidate, Candidates } from './candidates.ts';
+import {
+  closedResolution,
+  failed,
+  given,
+  noAnswer,
+  noUpstreams,
+  type Resolution,
+  readAnswer,
+  resolutionOf,
+  tooMany,
+  unreachableReason,
+} from './resolution.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface ResolverOptions {
@@ -34,16 +40,6 @@ export interface ResolverOptions {
   readonly prefetch: boolean;
   /** 0 to 1. */
   readonly random: () => number;
-}
-
-/** How an answer came about. */
-export type AnswerSource = 'cache' | 'stale' | 'upstream' | 'failure';
-
-export interface Resolution {
-  readonly bytes: Uint8Array;
-  readonly source: AnswerSource;
-  /** Name of the upstream that answered now. */
-  readonly upstream: string | undefined;
 }
 
 export interface UpstreamState {
@@ -60,7 +56,11 @@ export interface UpstreamState {
 
 interface Waiter {
   readonly query: DnsMessage;
-  readonly settle: (resolution: Resolution) => void;
+  /** Undefined: nobody wants to know. */
+  readonly resolve: ((resolution: Resolution) => void) | undefined;
+  /** What the cache has past its time, and the timer that gives it. */
+  readonly stale: CacheHit | undefined;
+  readonly timer: NodeJS.Timeout | undefined;
 }
 
 /** What came of asking. */
@@ -77,12 +77,14 @@ interface Asking {
   readonly race: QueryRace;
   readonly generation: number;
   /** Who is asked and has not answered. */
-  readonly open: Set<Candidate>;
+  readonly open: Candidate[];
   /** SERVFAIL or the like of an upstream: better than nothing. */
   refusal: Outcome | undefined;
   /** When the race has something new to say; Infinity while it is being listened to. */
   wakeAt: number;
   isDone: boolean;
+  /** Index among all that are asked now. */
+  place: number;
 }
 
 const totalMs = 4500;
@@ -100,8 +102,9 @@ export class Resolver {
   readonly #candidates: Candidates;
   readonly #cache: AnswerCache;
   readonly #hot: HotAnswers;
-  readonly #waiting = new Waiting<Waiter>({ maxQuestions, maxEach: maxAskersEach });
-  readonly #asking = new Map<string, Asking>();
+  readonly #waiting: Waiting<Waiter>;
+  /** In no order. */
+  readonly #asking: Asking[] = [];
   /** For the one that wakes first: a timer for every question would cost more than the question. */
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
@@ -110,9 +113,11 @@ export class Resolver {
   constructor(options: ResolverOptions) {
     this.#options = options;
     this.#candidates = new Candidates(options.upstreams, options.random);
-    this.#cache = new AnswerCache(options.cache);
+    const seed = (): number => (options.random() * 2 ** 32) ^ (options.random() * 2 ** 16);
+    this.#waiting = new Waiting<Waiter>({ maxQuestions, maxEach: maxAskersEach }, seed());
+    this.#cache = new AnswerCache(options.cache, seed());
     const slots = Math.min(maxHotSlots, options.cache.maxEntries / 2);
-    this.#hot = new HotAnswers(slots, options.random() * 2 ** 32);
+    this.#hot = new HotAnswers(slots, seed());
   }
 
   get cache(): AnswerCache {
@@ -175,7 +180,7 @@ export class Resolver {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const asking of this.#asking.values()) {
+    for (const asking of this.#asking.slice()) {
       this.#finish(asking, {
         answer: undefined,
         upstream: undefined,
@@ -191,17 +196,13 @@ export class Resolver {
     stale: CacheHit | undefined,
     resolve: (resolution: Resolution) => void,
   ): void {
-    const timer =
-      stale?.answer === undefined
-        ? undefined
-        : setTimeout(() => resolve(given(query, stale, 'stale')), staleAfterMs);
-    const settle = (resolution: Resolution): void => {
-      clearTimeout(timer);
-      const useStale = resolution.source === 'failure' && stale?.answer !== undefined;
-      resolve(useStale ? given(query, stale, 'stale') : resolution);
-    };
-    const joined = this.#waiting.join(key, { query, settle });
-    if (joined === 'full') settle(failed(query, tooMany, rcode.servFail));
+    const hasStale = stale?.answer !== undefined;
+    const timer = hasStale
+      ? setTimeout(() => resolve(given(query, stale, 'stale')), staleAfterMs)
+      : undefined;
+    const waiter: Waiter = { query, resolve, stale, timer };
+    const joined = this.#waiting.join(key, waiter);
+    if (joined === 'full') settle(waiter, failed(query, tooMany, rcode.servFail));
     else if (joined === 'first') this.#ask(key, query);
   }
 
@@ -210,7 +211,8 @@ export class Resolver {
     // The bytes of a query may be its listener's buffer.
     const copy = readMessage(new Uint8Array(query.bytes));
     if (copy === undefined || this.#isClosed || this.#candidates.all.length === 0) return;
-    if (this.#waiting.join(key, { query: copy, settle: () => {} }) === 'first') this.#ask(key, copy);
+    const waiter: Waiter = { query: copy, resolve: undefined, stale: undefined, timer: undefined };
+    if (this.#waiting.join(key, waiter) === 'first') this.#ask(key, copy);
   }
 
   #ask(key: string, query: DnsMessage): void {
@@ -224,12 +226,13 @@ export class Resolver {
       order,
       race: new QueryRace({ upstreams: order.length, hedgeMs, totalMs }, now),
       generation: this.#cache.generation,
-      open: new Set(),
+      open: [],
       refusal: undefined,
       wakeAt: Infinity,
       isDone: false,
+      place: this.#asking.length,
     };
-    this.#asking.set(key, asking);
+    this.#asking.push(asking);
     const probe = first === undefined ? undefined : this.#candidates.takeProbe(now, first);
     this.#advance(asking);
     if (probe !== undefined) this.#probe(asking, probe);
@@ -262,7 +265,7 @@ export class Resolver {
     this.#timerAt = Infinity;
     const now = this.#options.clock.now();
     let next = Infinity;
-    for (const asking of this.#asking.values()) {
+    for (const asking of this.#asking.slice()) {
       if (asking.wakeAt <= now) this.#advance(asking);
       else next = Math.min(next, asking.wakeAt);
     }
@@ -272,35 +275,40 @@ export class Resolver {
   #try(asking: Asking, candidate: Candidate | undefined, now: MonoMs): void {
     if (candidate === undefined) return;
     for (const slow of asking.open) this.#candidates.handleLate(slow, now);
-    asking.open.add(candidate);
+    asking.open.push(candidate);
     this.#query(asking, candidate).then(
-      (outcome) => this.#handleOutcome(asking, candidate, outcome),
+      (bytes) => this.#handleBytes(asking, candidate, bytes),
       (error: unknown) => this.#handleError(asking, candidate, error),
     );
   }
 
+  #handleBytes(asking: Asking, candidate: Candidate, bytes: Uint8Array): void {
+    const answer = readAnswer(asking.query, bytes);
+    if (answer === undefined) this.#handleError(asking, candidate, noAnswer(candidate.upstream.name));
+    else this.#handleOutcome(asking, candidate, answer);
+  }
+
   /** Asks one that is down what was asked anyway; its answer counts for its health and nothing else. */
   #probe(asking: Asking, candidate: Candidate): void {
+    const fail = (error: unknown): void =>
+      this.#candidates.handleFailure(candidate, this.#options.clock.now(), error);
     this.#query(asking, candidate).then(
-      () => this.#candidates.handleAnswer(candidate),
-      (error: unknown) => this.#candidates.handleFailure(candidate, this.#options.clock.now(), error),
+      (bytes) =>
+        readAnswer(asking.query, bytes) === undefined
+          ? fail(noAnswer(candidate.upstream.name))
+          : this.#candidates.handleAnswer(candidate),
+      fail,
     );
   }
 
-  async #query(asking: Asking, candidate: Candidate): Promise<DnsMessage> {
-    const { upstream } = candidate;
+  #query(asking: Asking, { upstream }: Candidate): Promise<Uint8Array> {
     const padTo = upstream.isEncrypted ? queryPadding : 0;
-    const bytes = await upstream.query(forwardQuery(asking.query, { id: 0, udpSize: safeUdpSize, padTo }));
-    const answer = readMessage(bytes);
-    if (answer === undefined || !answer.isWellFormed || !answersQuestion(asking.query, answer)) {
-      throw new Error(`${upstream.name} sent no answer to the question.`);
-    }
-    return answer;
+    return upstream.query(forwardQuery(asking.query, { id: 0, udpSize: safeUdpSize, padTo }));
   }
 
   #handleOutcome(asking: Asking, candidate: Candidate, answer: DnsMessage): void {
     this.#candidates.handleAnswer(candidate);
-    asking.open.delete(candidate);
+    removeFrom(asking.open, candidate);
     if (asking.isDone) return;
     const { name, isEncrypted } = candidate.upstream;
     const now = this.#options.clock.now();
@@ -326,7 +334,7 @@ export class Resolver {
   #handleError(asking: Asking, candidate: Candidate, error: unknown): void {
     const now = this.#options.clock.now();
     this.#candidates.handleFailure(candidate, now, error);
-    asking.open.delete(candidate);
+    removeFrom(asking.open, candidate);
     const { log } = this.#options;
     log.debug('A DNS upstream failed.', { upstream: candidate.upstream.name, error: String(error) });
     if (asking.isDone) return;
@@ -351,42 +359,32 @@ export class Resolver {
   #finish(asking: Asking, outcome: Outcome): void {
     if (asking.isDone) return;
     asking.isDone = true;
-    this.#asking.delete(asking.key);
-    if (this.#asking.size === 0) this.#rest();
+    const last = this.#asking.pop();
+    if (last !== undefined && last !== asking) {
+      this.#asking[asking.place] = last;
+      last.place = asking.place;
+    }
+    if (this.#asking.length === 0) this.#rest();
     const { answer, upstream, reason } = outcome;
-    for (const { query, settle } of this.#waiting.take(asking.key)) {
-      if (answer === undefined) settle(failed(query, reason, rcode.servFail));
+    for (const waiter of this.#waiting.take(asking.key)) {
+      const { query } = waiter;
+      if (answer === undefined) settle(waiter, failed(query, reason, rcode.servFail));
       else {
         const source = refusals.has(answer.rcode) ? 'failure' : 'upstream';
-        settle({ bytes: dressAnswer(query, answer, { ageSeconds: 0 }), source, upstream });
+        settle(waiter, { bytes: dressAnswer(query, answer, { ageSeconds: 0 }), source, upstream });
       }
     }
   }
 }
 
-const unreachableReason: ExtendedError = { code: extendedError.networkError, text: 'no upstream answers' };
-const noUpstreams: ExtendedError = { code: extendedError.prohibited, text: 'no upstreams are configured' };
-const tooMany: ExtendedError = { code: extendedError.other, text: 'too many questions at once' };
-const closing: ExtendedError = { code: extendedError.notReady, text: 'the resolver is ending' };
-const triedBefore: ExtendedError = { code: extendedError.cachedError, text: 'it failed a moment ago' };
-
-function failed(query: DnsMessage, reason: ExtendedError, code: number): Resolution {
-  const bytes = writeAnswer(query, { rcode: code, extendedError: reason });
-  return { bytes, source: 'failure', upstream: undefined };
+function settle(waiter: Waiter, resolution: Resolution): void {
+  const { query, resolve, stale, timer } = waiter;
+  if (timer !== undefined) clearTimeout(timer);
+  const useStale = resolution.source === 'failure' && stale?.answer !== undefined;
+  resolve?.(useStale ? given(query, stale, 'stale') : resolution);
 }
 
-function closedResolution(query: DnsMessage): Resolution {
-  return failed(query, closing, rcode.servFail);
-}
-
-/** The answer without asking anybody; undefined where somebody has to be asked. */
-function resolutionOf(query: DnsMessage, hit: CacheHit | undefined): Resolution | undefined {
-  if (hit === undefined || hit.freshness === 'stale') return undefined;
-  if (hit.answer === undefined) return failed(query, triedBefore, rcode.servFail);
-  return given(query, hit, hit.freshness === 'fresh' ? 'cache' : 'stale');
-}
-
-function given(query: DnsMessage, hit: CacheHit, source: AnswerSource): Resolution {
-  if (hit.answer === undefined) return failed(query, triedBefore, rcode.servFail);
-  return { bytes: dressAnswer(query, hit.answer, dressingOf(hit)), source, upstream: undefined };
+function removeFrom(open: Candidate[], candidate: Candidate): void {
+  const place = open.indexOf(candidate);
+  if (place >= 0) open.splice(place, 1);
 }

@@ -6,6 +6,7 @@
 import type { Duplex } from 'node:stream';
 import { readU16BE, writeU16BE } from '../../core/base/bytes.ts';
 import type { MonoMs } from '../../core/base/time.ts';
+import { OpenQuestions } from '../../core/dns/open-questions.ts';
 import { headerSize } from '../../core/dns/types.ts';
 import type { Clock } from '../clock.ts';
 import { maxInFlight, UpstreamError, type UpstreamTimes } from './upstream.ts';
@@ -33,7 +34,6 @@ export interface PipelineOptions {
 }
 
 const lengthSize = 2;
-const idCount = 0x1_0000;
 /** The longest message, with its length. */
 const gatherBytes = lengthSize + 0xffff;
 /** Timeouts in a row, without any answer, after which the connection is taken for dead. */
@@ -43,9 +43,8 @@ export class StreamPipeline {
   readonly #options: PipelineOptions;
   readonly #stream: Duplex;
   /** By the id on the wire; in the order of sending. */
-  readonly #open = new Map<number, Ticket>();
+  #open: OpenQuestions<Ticket>;
   #queued: Ticket[] = [];
-  #nextId: number;
   #isReady = false;
   #isEnded = false;
   /** Questions of this turn, ready to be sent. */
@@ -62,7 +61,7 @@ export class StreamPipeline {
   constructor(stream: Duplex, firstId: number, options: PipelineOptions) {
     this.#options = options;
     this.#stream = stream;
-    this.#nextId = firstId;
+    this.#open = new OpenQuestions(firstId);
     this.#lastReadAt = options.clock.now();
     this.#bornAt = this.#lastReadAt;
     stream.once(options.readyEvent, () => this.#handleReady());
@@ -78,7 +77,7 @@ export class StreamPipeline {
     if (this.#isEnded || this.#open.size + this.#queued.length >= maxInFlight) return false;
     if (!this.#isReady) return true;
     const { idleMs, suspectMs } = this.#options.times;
-    const oldest = first(this.#open);
+    const { oldest } = this.#open;
     if (oldest === undefined) return now - this.#lastReadAt < idleMs;
     return now - Math.max(oldest.startedAt, this.#lastReadAt) < suspectMs;
   }
@@ -116,8 +115,7 @@ export class StreamPipeline {
 
   #write(ticket: Ticket): void {
     const { message } = ticket;
-    const id = this.#takeId();
-    this.#open.set(id, ticket);
+    const id = this.#open.add(ticket);
     const size = lengthSize + message.length;
     if (this.#gathered + size > this.#gather.length) this.#flush();
     // Nothing is longer than the room: a message has 64 KiB at most.
@@ -141,13 +139,6 @@ export class StreamPipeline {
     this.#stream.write(bytes.length * 2 > length ? bytes : Buffer.from(bytes));
   }
 
-  /** Fewer than `maxInFlight` are taken, so a free one is near. */
-  #takeId(): number {
-    do this.#nextId = (this.#nextId + 1) % idCount;
-    while (this.#open.has(this.#nextId));
-    return this.#nextId;
-  }
-
   #handleChunk(chunk: Buffer): void {
     const bytes = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
     this.#partial = undefined;
@@ -168,7 +159,7 @@ export class StreamPipeline {
     const id = end - start < headerSize ? -1 : readU16BE(bytes, start);
     const ticket = this.#open.get(id);
     if (ticket === undefined) return;
-    this.#open.delete(id);
+    this.#open.remove(id);
     this.#timeoutsInRow = 0;
     if (ticket.isDone) return;
     // No Buffer: its slices are no copies, and whoever gets this does not expect that.
@@ -194,7 +185,7 @@ export class StreamPipeline {
   #nextDeadline(): number {
     const { connectMs, queryMs, idleMs } = this.#options.times;
     if (!this.#isReady) return this.#bornAt + connectMs;
-    const oldest = first(this.#open);
+    const { oldest } = this.#open;
     const idleAt = this.#lastReadAt + idleMs;
     return oldest === undefined ? idleAt : Math.min(oldest.startedAt + queryMs, idleAt);
   }
@@ -208,9 +199,10 @@ export class StreamPipeline {
       else this.#arm();
       return;
     }
-    for (const [id, ticket] of this.#open) {
-      if (now - ticket.startedAt < queryMs) break;
-      this.#open.delete(id);
+    for (;;) {
+      const { oldest: ticket, oldestNumber } = this.#open;
+      if (ticket === undefined || now - ticket.startedAt < queryMs) break;
+      this.#open.remove(oldestNumber);
       if (ticket.isDone) continue;
       this.#timeoutsInRow++;
       ticket.settle(undefined, new UpstreamError('timeout', `${name} does not answer.`));
@@ -225,8 +217,8 @@ export class StreamPipeline {
     if (this.#isEnded) return;
     this.#isEnded = true;
     clearTimeout(this.#timer);
-    const open = [...this.#open.values(), ...this.#queued].filter((ticket) => !ticket.isDone);
-    this.#open.clear();
+    const open = [...this.#open.list(), ...this.#queued].filter((ticket) => !ticket.isDone);
+    this.#open = new OpenQuestions(0);
     this.#queued = [];
     this.#stream.on('error', ignoreLateError);
     if (error === undefined) this.#stream.end();
@@ -237,8 +229,3 @@ export class StreamPipeline {
 
 /** The stream is given up already; what it still says changes nothing. */
 function ignoreLateError(): void {}
-
-function first(open: ReadonlyMap<number, Ticket>): Ticket | undefined {
-  for (const ticket of open.values()) return ticket;
-  return undefined;
-}

@@ -6,8 +6,9 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { writeU16BE, writeU32BE } from '../../core/base/bytes.ts';
+import { readU16BE, writeU16BE, writeU32BE } from '../../core/base/bytes.ts';
 import type { MonoMs } from '../../core/base/time.ts';
+import { OpenQuestions } from '../../core/dns/open-questions.ts';
 import { readMessage } from '../../core/dns/reader.ts';
 import { headerSize, maxMessageSize, recordType } from '../../core/dns/types.ts';
 import { noStats, recordAnswer, type UpstreamStats } from './latency.ts';
@@ -65,7 +66,7 @@ class DohUpstream implements Upstream {
   #session: Session | undefined;
   readonly #sessions = new Set<Session>();
   /** In the order of asking. */
-  readonly #open = new Set<Exchange>();
+  readonly #open = new OpenQuestions<Exchange>(0);
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -97,7 +98,7 @@ class DohUpstream implements Upstream {
         settle: (answer, error) => {
           if (exchange.isDone) return;
           exchange.isDone = true;
-          this.#open.delete(exchange);
+          this.#open.remove(number);
           if (this.#open.size === 0) this.#rest();
           signal?.removeEventListener('abort', onAbort);
           exchange.stream?.close(constants.NGHTTP2_CANCEL);
@@ -111,7 +112,7 @@ class DohUpstream implements Upstream {
           reject(error);
         },
       };
-      this.#open.add(exchange);
+      const number = this.#open.add(exchange);
       if (this.#timer === undefined) this.#watch(exchange.startedAt);
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#send(exchange);
@@ -133,12 +134,14 @@ class DohUpstream implements Upstream {
   #handleTimer(): void {
     this.#timer = undefined;
     const now = this.#parts.clock.now();
-    for (const exchange of this.#open) {
-      if (now - exchange.startedAt < this.#parts.times.queryMs) {
-        if (this.#timer === undefined) this.#watch(exchange.startedAt);
+    for (;;) {
+      const { oldest } = this.#open;
+      if (oldest === undefined) return;
+      if (now - oldest.startedAt < this.#parts.times.queryMs) {
+        if (this.#timer === undefined) this.#watch(oldest.startedAt);
         return;
       }
-      exchange.settle(undefined, new UpstreamError('timeout', `${this.name} does not answer.`));
+      oldest.settle(undefined, new UpstreamError('timeout', `${this.name} does not answer.`));
     }
   }
 
@@ -148,7 +151,7 @@ class DohUpstream implements Upstream {
 
   close(): void {
     this.#isClosed = true;
-    for (const exchange of this.#open) {
+    for (const exchange of this.#open.list()) {
       exchange.settle(undefined, new UpstreamError('closed', `${this.name} is closed.`));
     }
     this.reset();
@@ -163,10 +166,7 @@ class DohUpstream implements Upstream {
     const stream = session.http.request([...this.#fields]);
     exchange.stream = stream;
     this.#listen(session, stream, exchange);
-    // RFC 8484 §4.1: the id is zero, so that caches on the way see equal questions as equal.
-    const body = Buffer.from(exchange.message);
-    writeU16BE(body, 0, 0);
-    stream.end(body);
+    stream.end(withoutId(exchange.message));
   }
 
   #listen(session: Session, stream: ClientHttp2Stream, exchange: Exchange): void {
@@ -199,8 +199,8 @@ class DohUpstream implements Upstream {
         this.#handleBroken(session, exchange, error);
         return;
       }
-      const answer =
-        status === 200 && type.startsWith(contentType) ? Buffer.concat(chunks, length) : undefined;
+      const isAnswer = status === 200 && type.startsWith(contentType);
+      const answer = isAnswer ? joined(chunks, length) : undefined;
       if (answer === undefined || length < headerSize) {
         exchange.settle(
           undefined,
@@ -324,10 +324,24 @@ class DohUpstream implements Upstream {
   }
 }
 
+/** RFC 8484 §4.1: the id is zero, so that caches on the way see equal questions as equal. */
+function withoutId(message: Uint8Array): Uint8Array {
+  if (readU16BE(message, 0) === 0) return message;
+  const body = message.slice();
+  writeU16BE(body, 0, 0);
+  return body;
+}
+
+/** No Buffer: its slices are no copies, and whoever gets this does not expect that. */
+function joined(chunks: readonly Buffer[], length: number): Uint8Array {
+  const [whole = Buffer.alloc(0)] = chunks.length > 1 ? [Buffer.concat(chunks, length)] : chunks;
+  return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
+}
+
 /** The answer with the id that was asked with, and its TTLs less the time in HTTP caches (RFC 8484 §5.1). */
-function finish(bytes: Buffer, message: Uint8Array, age: number): Uint8Array {
-  const answer = new Uint8Array(bytes);
-  answer.set(message.subarray(0, 2));
+function finish(answer: Uint8Array, message: Uint8Array, age: number): Uint8Array {
+  answer[0] = message[0] ?? 0;
+  answer[1] = message[1] ?? 0;
   if (!Number.isSafeInteger(age) || age <= 0) return answer;
   for (const record of readMessage(answer)?.records() ?? []) {
     if (record.type !== recordType.opt) writeU32BE(answer, record.ttlAt, Math.max(0, record.ttl - age));

@@ -7,6 +7,8 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { readU16BE } from '../../core/base/bytes.ts';
 import type { Entropy } from '../../core/base/ports.ts';
+import type { MonoMs } from '../../core/base/time.ts';
+import type { Clock } from '../clock.ts';
 import { noStats, recordAnswer, type UpstreamStats } from './latency.ts';
 import { StreamPipeline, type Ticket } from './stream-pipeline.ts';
 import { connectFailure, TlsDialer } from './tls-dial.ts';
@@ -41,6 +43,51 @@ interface StreamUpstreamOptions {
   readonly isEncrypted: boolean;
 }
 
+interface AskedParts {
+  readonly clock: Clock;
+  readonly stats: UpstreamStats;
+  readonly resolve: (answer: Uint8Array) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One question. A class: closures of its own would cost more than what they do. */
+class Asked implements Ticket {
+  readonly message: Uint8Array;
+  readonly startedAt: MonoMs;
+  attempts = 0;
+  isDone = false;
+  readonly #parts: AskedParts;
+  #abort: { readonly signal: AbortSignal; readonly handle: () => void } | undefined;
+
+  constructor(message: Uint8Array, parts: AskedParts) {
+    this.message = message;
+    this.startedAt = parts.clock.now();
+    this.#parts = parts;
+  }
+
+  endWith(signal: AbortSignal): void {
+    const handle = (): void => this.settle(undefined, signal.reason);
+    this.#abort = { signal, handle };
+    signal.addEventListener('abort', handle, { once: true });
+  }
+
+  settle(answer: Uint8Array | undefined, error?: unknown): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    const { clock, stats, resolve, reject } = this.#parts;
+    const signal = this.#abort?.signal;
+    if (this.#abort !== undefined) signal?.removeEventListener('abort', this.#abort.handle);
+    if (answer === undefined) {
+      if (error !== signal?.reason) stats.failures++;
+      reject(error);
+      return;
+    }
+    const now = clock.now();
+    recordAnswer(stats, now - this.startedAt, now);
+    resolve(answer);
+  }
+}
+
 class StreamUpstream implements Upstream {
   readonly name: string;
   readonly isEncrypted: boolean;
@@ -61,28 +108,9 @@ class StreamUpstream implements Upstream {
       signal?.throwIfAborted();
       if (this.#isClosed) throw new UpstreamError('closed', `${this.name} is closed.`);
       this.stats.queries++;
-      const onAbort = (): void => ticket.settle(undefined, signal?.reason);
       const { clock } = this.#options.parts;
-      const ticket: Ticket = {
-        message,
-        startedAt: clock.now(),
-        attempts: 0,
-        isDone: false,
-        settle: (answer, error) => {
-          if (ticket.isDone) return;
-          ticket.isDone = true;
-          signal?.removeEventListener('abort', onAbort);
-          if (answer === undefined) {
-            if (error !== signal?.reason) this.stats.failures++;
-            reject(error);
-            return;
-          }
-          const now = clock.now();
-          recordAnswer(this.stats, now - ticket.startedAt, now);
-          resolve(answer);
-        },
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const ticket = new Asked(message, { clock, stats: this.stats, resolve, reject });
+      if (signal !== undefined) ticket.endWith(signal);
       this.#send(ticket);
     });
   }

@@ -258,15 +258,15 @@ class ReplyLinux implements ReplyPort {
     const { bytes } = this.#memory;
     const sender = bytes.slice(name, name + nameStride);
     const reply = this.#handler.answer(bytes.slice(at, at + length), this.#sender);
-    if (reply instanceof Promise) void this.#await(reply, sender);
-    else this.#sendLater(reply, sender);
-  }
-
-  async #await(reply: Promise<Uint8Array | undefined>, name: Uint8Array): Promise<void> {
+    if (!(reply instanceof Promise)) {
+      this.#sendLater(reply, sender);
+      return;
+    }
     this.#waiting++;
-    const bytes = await reply;
-    this.#waiting--;
-    this.#sendLater(bytes, name);
+    void reply.then((late) => {
+      this.#waiting--;
+      return this.#sendLater(late, sender);
+    });
   }
 
   /** With others that come in this turn. */

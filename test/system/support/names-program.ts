@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { createServer as createTlsServer } from 'node:tls';
 import { encodeName } from '../../../shared/core/dns/name.ts';
 import { type DnsMessage, readMessage } from '../../../shared/core/dns/reader.ts';
-import { rcode, recordType } from '../../../shared/core/dns/types.ts';
+import { extendedError, rcode, recordType } from '../../../shared/core/dns/types.ts';
 import { fitAnswer, type OwnRecord, writeAnswer } from '../../../shared/core/dns/writer.ts';
 import { serveDnsStream } from '../../../shared/node/resolver/dns-stream.ts';
 
@@ -53,7 +53,12 @@ function answer(bytes: Uint8Array, way: Way, at: string): Uint8Array | undefined
   const edns = query.options().map(({ code }) => code);
   asked.push({ way, name, type: question.type, at, edns });
   if (name.startsWith('missing.')) return writeAnswer(query, { rcode: rcode.nxDomain, authority: [soa()] });
-  return writeAnswer(query, { rcode: rcode.noError, answers: recordsFor(query, name, way, at) });
+  const isFiltered = filtered[name]?.includes(at);
+  return writeAnswer(query, {
+    rcode: rcode.noError,
+    answers: recordsFor(query, name, way, at),
+    ...(isFiltered ? { extendedError: { code: extendedError.censored } } : {}),
+  });
 }
 
 function recordsFor(query: DnsMessage, name: string, way: Way, at: string): readonly OwnRecord[] {
