@@ -6,13 +6,8 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import type { Log } from '../shared/core/base/ports.ts';
 import { healthItem } from '../shared/core/control/health.ts';
 import { type Clock, systemClock } from '../shared/node/clock.ts';
-import type { TunnelBackend } from '../shared/node/dataplane/messages.ts';
-import type { FlowBackend } from '../shared/node/flows/contract.ts';
-import { startFlowThread } from '../shared/node/flows/flow-thread-link.ts';
 import { createLog } from '../shared/node/log.ts';
 import { run } from '../shared/node/run.ts';
-import { serveUapi } from '../shared/node/uapi/uapi-socket.ts';
-import { startBackend } from '../shared/node/wgtools/start-backend.ts';
 import { reachOf } from './connection/state.ts';
 import { claimStateDir, leaveStateDir } from './control/daemon-mark.ts';
 import { LogRing } from './control/log-ring.ts';
@@ -38,16 +33,15 @@ import { MtuKeeper } from './host/path-mtu.ts';
 import { hostPlace } from './host/place.ts';
 import type { HostDns } from './host/private-dns.ts';
 import { checkMode, hasNetAdmin } from './host/privileges.ts';
-import { ProxyTunnel, type ProxyWorkerPlan } from './host/proxy-tunnel.ts';
+import type { ProxyTunnel } from './host/proxy-tunnel.ts';
 import { HostRestorer } from './host/restore.ts';
 import { makeSplitParts, type SplitParts } from './host/split-parts.ts';
 import { hostHealth } from './host/surroundings.ts';
 import { hasIpv6, systemSysctl } from './host/sysctl.ts';
-import { HostTunnel } from './host/tunnel.ts';
+import type { HostTunnel } from './host/tunnel.ts';
 import { Vitals } from './host/vitals.ts';
 import { closeWhereLocked, followLockdown, makeFinder, makeRest, mtuPlanFor } from './network-side.ts';
 import { makePortal, makeSignIn, type SignInSide } from './portal-side.ts';
-import { proxyNetLimits } from './proxy/limits.ts';
 import type { AnswerWatch } from './resolver/pipeline.ts';
 import { EdgeStore } from './settings/edges.ts';
 import { KnownAddresses } from './settings/known-addresses.ts';
@@ -64,13 +58,10 @@ import { defaultsFor, proxyAccessOf } from './settings/schema.ts';
 import { SplitFiles } from './settings/split-files.ts';
 import { SettingsStore } from './settings/store.ts';
 import { WishFile } from './settings/wish.ts';
-import { formatRules } from './split/rules.ts';
 import { makeSplit, watchNetwork } from './split-side.ts';
 import { makeTransport, type TransportSide } from './transport-side.ts';
+import { makeTunnels, type TunnelSide } from './tunnel-side.ts';
 import { culvertVersion } from './version.ts';
-
-/** How long a send may be unanswered until the tunnel is asked. */
-const announceUnansweredMs = 900;
 
 /** Runs until SIGTERM or SIGINT. What is closed then stays closed: only disconnect and restore open it. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
@@ -130,7 +121,7 @@ async function serveUntilStopped(options: DaemonOptions): Promise<void> {
   const servers = await serveDaemon({ socket, isSystem, methods, driver, split: splitParts.split, log });
   await resumeWhatWas(parts, { driver, host, rest });
   const onMoved = (): void => {
-    for (const one of [transport.desk, portal]) one.handleMove();
+    for (const one of [transport.desk, transport.slow, portal]) one.handleMove();
     void rest.check();
   };
   const following = watchNetwork({ ...parts, ...machinery, onMoved });
@@ -139,18 +130,8 @@ async function serveUntilStopped(options: DaemonOptions): Promise<void> {
   log.info('the daemon is ready', { version });
   onReady();
   log.info('the daemon ends', { because: await stopped });
-  for (const one of [
-    following,
-    portal,
-    rest,
-    follower,
-    families,
-    quantum,
-    ways,
-    transport.desk,
-    failover.desk,
-  ])
-    one.close();
+  const first = [following, portal, rest, follower, families, quantum, ways];
+  for (const one of [...first, transport.slow, transport.desk, failover.desk, machinery.early]) one.close();
   await driver.close();
   for (const one of [splitParts, guardian]) one.close();
   for (const server of servers) await server.close();
@@ -227,6 +208,7 @@ interface Machinery {
   readonly driver: Driver;
   readonly tunnel: HostTunnel;
   readonly proxy: ProxyTunnel;
+  readonly early: TunnelSide['early'];
   readonly dns: HostDns;
   readonly host: HostPort;
   readonly vitals: Vitals;
@@ -240,9 +222,12 @@ interface Machinery {
 function makeDriver(parts: DriverParts): Machinery {
   const { settings, journal, wish, edges, splitParts, clock, log } = parts;
   const { firewall, routes } = splitParts;
-  const { tunnel, proxy } = makeTunnels(parts, () => {
-    vitals.doubt();
-    void failover.desk.handleDoubt();
+  const { tunnel, proxy, early } = makeTunnels(parts, {
+    onUnanswered: () => {
+      vitals.doubt();
+      void failover.desk.handleDoubt();
+    },
+    onLossy: () => transport.slow.handleLoss(),
   });
   const transport = makeTransport(parts, { driver: () => driver, tunnel, proxy });
   const restorer = new HostRestorer(journal, { run, sysctl: systemSysctl });
@@ -275,7 +260,8 @@ function makeDriver(parts: DriverParts): Machinery {
       edges,
       openings: (edge) => {
         const { udp, tcp } = transport.desk.openings(edge);
-        return { udp: [...udp, ...failover.openings(edge)], tcp };
+        const others = failover.openings(edge);
+        return { udp: [...udp, ...others.udp], tcp: [...tcp, ...others.tcp] };
       },
       settings: () => ({
         mode: settings.current.mode,
@@ -295,10 +281,11 @@ function makeDriver(parts: DriverParts): Machinery {
     log,
   });
   const vitals = makeVitals(parts, { driver: () => driver, tunnel, proxy, finder, mtu, transport });
-  driver.onChange(() => transport.desk.handleChange());
+  for (const one of [transport.desk, transport.slow]) driver.onChange(() => one.handleChange());
   driver.onChange(() => vitals.handleChange());
-  const failover = followEdges({ ...parts, driver, tunnel, proxy });
-  return { driver, tunnel, proxy, dns, host, vitals, mtu, transport, failover, signIn };
+  driver.onChange(() => early.handleChange(driver.state));
+  const failover = followEdges({ ...parts, driver, tunnel, proxy, waysOf: transport.waysOf });
+  return { driver, tunnel, proxy, early, dns, host, vitals, mtu, transport, failover, signIn };
 }
 
 interface Watched {
@@ -331,28 +318,6 @@ function makeVitals(parts: DriverParts, { driver, tunnel, proxy, finder, mtu, tr
   });
 }
 
-/** The one of the whole device, and the one behind the proxy. Neither is started. */
-function makeTunnels(
-  { settings, splitParts, log }: DriverParts,
-  onUnanswered: () => void,
-): { tunnel: HostTunnel; proxy: ProxyTunnel } {
-  const rules = (): string => formatRules(splitParts.split.rules);
-  const startThread = (interfaceName: string, mtu: number): Promise<TunnelBackend> => {
-    const choice = settings.current['tunnel.backend'];
-    const entry = besideUs('packet-thread');
-    return startBackend({ choice, entry, interfaceName, mtu, log, limits: { announceUnansweredMs } });
-  };
-  const startWorker = (plan: ProxyWorkerPlan): Promise<FlowBackend> => {
-    const entry = besideUs('flow-thread');
-    const own = { entry, log, acceptAny: false, limits: proxyNetLimits, announceUnansweredMs };
-    return startFlowThread({ ...own, ...plan });
-  };
-  return {
-    tunnel: new HostTunnel({ startThread, serveUapi, onUnanswered, log }),
-    proxy: new ProxyTunnel({ startWorker, onUnanswered, rules, log }),
-  };
-}
-
 interface DnsParts {
   readonly settings: SettingsStore;
   readonly journal: Journal;
@@ -360,11 +325,6 @@ interface DnsParts {
   readonly watch: AnswerWatch;
   readonly clock: Clock;
   readonly log: Log;
-}
-
-/** The entry of a worker: from sources `.ts`, from what was built `.js`. */
-function besideUs(name: string): URL {
-  return new URL(`./${name}${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`, import.meta.url);
 }
 
 function stopSignal(): Promise<string> {

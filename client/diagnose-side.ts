@@ -172,6 +172,7 @@ function edgeFor(parts: EdgeParts, mark: number): ExaminedEdge | undefined {
     privateKey,
     publicKey: peer.publicKey,
     presharedKey: peer.presharedKey ?? new Uint8Array(32),
+    disguise: edge.config.interface.disguise,
   };
   return {
     name: edge.name,

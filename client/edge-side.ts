@@ -15,8 +15,11 @@ import type { RegistrationStore } from './enroll/registrations.ts';
 import type { FailoverSide } from './failover/follow-edges.ts';
 import type { HostDns } from './host/private-dns.ts';
 import type { ProxyTunnel } from './host/proxy-tunnel.ts';
+import { tunnelMark } from './host/routes/plan.ts';
 import type { HostTunnel } from './host/tunnel.ts';
 import { rememberPlaces } from './network-side.ts';
+import { connectMarked } from './portal/marked-socket.ts';
+import { networkLookUp } from './portal-side.ts';
 import { followQuantum, type QuantumSide } from './quantum/follow-quantum.ts';
 import type { EdgeStore } from './settings/edges.ts';
 import type { KnownAddresses } from './settings/known-addresses.ts';
@@ -74,6 +77,13 @@ export function joinEdge(
   const follower = followEdge({
     driver,
     enrollment,
+    refreshSilent: async (edge) => {
+      if (reachNow() !== 'device') return enrollment.refresh(edge);
+      const host = registrations.find(edge)?.host;
+      const address = host === undefined ? undefined : await outsideAddress(host, signIn.servers);
+      if (address === undefined) return enrollment.refresh(edge);
+      return enrollment.refresh(edge, ({ port }) => connectMarked({ address, port }, tunnelMark));
+    },
     reach: reachNow,
     onStopping: (edge) => void failover.desk.handleStopping(edge),
     onLook: (edge, asked) =>
@@ -95,4 +105,12 @@ export function joinEdge(
   const families = followFamilies({ driver, enrollment, registrations, settings, log });
   const quantum = followQuantum({ driver, tunnel, proxy, enrollment, edges, registrations, settings, log });
   return { enrollment, follower, ways, versions, families, quantum };
+}
+
+const lookUpMs = 3000;
+
+/** By the network's own name servers; undefined where they do not know it. */
+async function outsideAddress(host: string, servers: () => readonly string[]): Promise<string | undefined> {
+  const found = await networkLookUp(servers)(host, AbortSignal.timeout(lookUpMs)).catch(() => []);
+  return found[0];
 }

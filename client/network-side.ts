@@ -18,7 +18,7 @@ import { reachableAmong } from './host/network/netlink-source.ts';
 import type { NetworkWatch } from './host/network/watch.ts';
 import { systemWifi } from './host/network/wifi.ts';
 import type { MtuKeeper, MtuPlan } from './host/path-mtu.ts';
-import { defaultMtu, tunnelMark } from './host/routes/plan.ts';
+import { tunnelMark, usualMtu } from './host/routes/plan.ts';
 import { aroundNow, type SurroundingsOptions } from './host/surroundings.ts';
 import type { EdgeStore } from './settings/edges.ts';
 import type { KnownAddresses } from './settings/known-addresses.ts';
@@ -65,7 +65,7 @@ export function mtuPlanFor({ edges, registrations, settings }: MtuParts, name: s
   const target = edge === undefined ? undefined : probeTarget(edge);
   if (edge === undefined || target?.port !== 53 || !registrations.names().includes(name)) return undefined;
   const { 'tunnel.mtu': mtu, 'tunnel.interface': interfaceName } = settings.current;
-  const most = mtu === 0 ? (edge.config.interface.mtu ?? defaultMtu) : mtu;
+  const most = mtu === 0 ? usualMtu(edge.config.interface) : mtu;
   return { address: target.address, port: target.port, from: target.from, interfaceName, most };
 }
 

@@ -2,7 +2,7 @@
 
 import type { Endpoint } from '../shared/core/base/endpoint.ts';
 import type { Log } from '../shared/core/base/ports.ts';
-import { type HealthItem, healthItem } from '../shared/core/control/health.ts';
+import { type HealthCode, type HealthItem, healthItem } from '../shared/core/control/health.ts';
 import type { Status } from '../shared/core/control/status.ts';
 import type { Clock } from '../shared/node/clock.ts';
 import type { Driver } from './driver/driver.ts';
@@ -17,6 +17,7 @@ import type { SettingsStore } from './settings/store.ts';
 import { type EdgeWays, waysOf } from './transport/edge-ways.ts';
 import { NetworkMemory } from './transport/network-memory.ts';
 import { noUdpPlace, udpPlaces } from './transport/race.ts';
+import { SlowUdpDesk } from './transport/slow-udp-desk.ts';
 import { TlsRelay } from './transport/tls-relay.ts';
 import { TransportDesk } from './transport/transport-desk.ts';
 
@@ -31,6 +32,10 @@ export interface TransportParts {
 
 export interface TransportSide {
   readonly desk: TransportDesk;
+  /** Whether UDP is slow here. */
+  readonly slow: SlowUdpDesk;
+  /** How an edge is reached by TLS; undefined where it is not, or the user wants none. */
+  waysOf(edge: string): EdgeWays | undefined;
   /** As EdgeFinder asks. */
   placesAt(edge: string, addresses: readonly string[], port: number): readonly Endpoint[];
   /** What people read: never a place on this machine's own loopback. */
@@ -62,9 +67,19 @@ export function makeTransport(parts: TransportParts, { driver, tunnel, proxy }: 
     clock,
     log,
   });
+  const slow = new SlowUdpDesk({
+    state: () => driver().state,
+    statusOf: (reach) => (reach === 'proxy' ? proxy : tunnel).status(),
+    desk,
+    mayChoose: (edge) => settings.current.transport === 'auto' && ways(edge) !== undefined,
+    clock,
+    log,
+  });
   const side: TransportSide = {
     desk,
+    slow,
     network: undefined,
+    waysOf: (edge) => (settings.current.transport === 'udp' ? undefined : ways(edge)),
     placesAt: (edge, addresses, port) => {
       const known = ways(edge);
       if (known === undefined) return addresses.map((address) => ({ address, port }));
@@ -92,8 +107,7 @@ function edgeWays({ edges, registrations }: TransportParts, name: string): EdgeW
 
 function shownBy(desk: TransportDesk, status: Status): Status {
   if (desk.transport !== 'tls' || status.edge === undefined) return status;
-  const health: readonly HealthItem[] =
-    status.state === 'connected' ? [healthItem(desk.isChosen ? 'tls-chosen' : 'udp-blocked')] : [];
+  const health: readonly HealthItem[] = status.state === 'connected' ? [healthItem(whyTls(desk))] : [];
   const { endpoint: _, ...edge } = status.edge;
   const outside = desk.outsideText;
   return {
@@ -101,4 +115,9 @@ function shownBy(desk: TransportDesk, status: Status): Status {
     edge: { ...edge, ...(outside === undefined ? {} : { endpoint: outside }), transport: 'tls' },
     health: [...health, ...status.health],
   };
+}
+
+function whyTls({ isChosen, fault }: TransportDesk): HealthCode {
+  if (isChosen) return 'tls-chosen';
+  return fault === 'slow' ? 'udp-slow' : 'udp-blocked';
 }

@@ -261,6 +261,7 @@ function readHop(
   const { interface: own, peers } = parsed.config;
   const addresses = own.addresses.flatMap((address) => parsePrefix(address)?.address ?? []);
   const whole = own.addresses.flatMap((address) => parseAddress(address.split('/')[0] ?? '') ?? []);
+  const noise = own.disguise?.prefix.transport ?? 0;
   const problem = hopProblem(addresses.length, peers);
   if (problem !== undefined || own.privateKey === undefined) {
     return reader.problem(at, `${at.name}: ${problem ?? 'that file has no key'}`);
@@ -268,7 +269,8 @@ function readHop(
   return {
     privateKey: own.privateKey,
     addresses: whole,
-    mtu: Math.max(leastHopMtu, own.mtu ?? usualHopMtu),
+    mtu: Math.max(leastHopMtu, own.mtu ?? usualHopMtu - noise),
+    disguise: own.disguise,
     peers: peers.map((peer) => ({
       publicKey: peer.publicKey,
       presharedKey: peer.presharedKey,

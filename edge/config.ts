@@ -11,11 +11,12 @@ import type { AcmeConfig } from './config-acme.ts';
 import { type DnsConfig, readDns } from './config-dns.ts';
 import { type EgressConfig, readEgress } from './config-egress.ts';
 import { type CertificateConfig, type ListenConfig, readCertificate, readListen } from './config-listen.ts';
+import { type ObfuscationConfig, readObfuscation } from './config-obfuscation.ts';
 import { type ConfigProblem, ConfigReader, type Field, type Section } from './config-reader.ts';
 import { type EdgeNetwork, prefixesOf } from './network.ts';
 import { type ConfiguredPeer, readPeers } from './peers/configured-peers.ts';
 
-export interface EdgeConfig extends EgressConfig, ListenConfig {
+export interface EdgeConfig extends EgressConfig, ListenConfig, ObfuscationConfig {
   readonly name: string;
   /** Host name or address that clients are told. */
   readonly endpoint: string | undefined;
@@ -87,6 +88,7 @@ const rootKeys = [
   'store',
   'workers',
   'network',
+  'obfuscation',
   'privateKeyFile',
   'egress',
   'dns',
@@ -142,12 +144,14 @@ function readRoot(
     readSecretText: (path) => surroundings.readSecretText(resolve(path)),
   });
   readWorkers(reader, root.get('workers'), workers, listen.udpPorts.length);
+  const obfuscation = readObfuscation(reader, root.get('obfuscation'));
   if (egress.backend === 'userspace') checkUserspace(reader, root, workers, warnings);
   return {
     name: reader.name(root.get('name')) ?? 'edge',
     endpoint: readEndpoint(reader, root.get('endpoint')),
     interfaceName,
-    mtu: reader.integer(root.get('mtu'), leastMtu, mostMtu) ?? defaultMtu,
+    mtu: readMtu(reader, root.get('mtu'), obfuscation),
+    ...obfuscation,
     ...listen,
     ...readCertificate(reader, root.get('certificate'), resolve),
     workers,
@@ -158,6 +162,19 @@ function readRoot(
     dns: readDns(reader, root.get('dns')),
     ...readLimits(reader, root.get('limits')),
   };
+}
+
+/** Noise before every data packet takes its bytes from the tunnel's packets. */
+function readMtu(reader: ConfigReader, at: Field | undefined, { disguise }: ObfuscationConfig): number {
+  const noise = disguise?.prefix.transport ?? 0;
+  const mtu = reader.integer(at, leastMtu, mostMtu);
+  if (at !== undefined && mtu !== undefined && noise > 0 && mtu <= defaultMtu && mtu + noise > defaultMtu) {
+    reader.problem(
+      at,
+      `${at.name} must be ${defaultMtu - noise} at most: obfuscation.prefix.data takes ${noise} bytes of each packet`,
+    );
+  }
+  return mtu ?? defaultMtu - noise;
 }
 
 /** What the kernel would do and a program without privileges cannot. */

@@ -16,7 +16,7 @@ import { egressRules } from './egress/settings.ts';
 import type { DeviceFollowing, EdgeEgress, EgressParts } from './egress-parts.ts';
 import type { GatewayPort } from './gateway/interface-gateway.ts';
 import { KernelGateway } from './gateway/kernel-gateway.ts';
-import { forgetConnections } from './host/connection-tracking.ts';
+import { ConnectionTracking } from './host/connection-tracking.ts';
 import { applyForwarding, planForwarding } from './host/forwarding.ts';
 import { applyGuard, GuardCounts } from './host/kernel-nat.ts';
 import { KernelPathDesk } from './host/kernel-path-desk.ts';
@@ -44,6 +44,7 @@ export async function startKernelEgress(parts: EgressParts): Promise<EdgeEgress>
   await tunnel.configure({
     privateKey: identity.privateKey,
     listenPort: config.udpPorts[0] ?? 0,
+    ...(config.disguise === undefined ? {} : { disguise: config.disguise }),
     peers: peerChanges([], config.peers),
   });
   for (const plan of linkPlans(config)) await bringUp(plan, run);
@@ -57,6 +58,7 @@ export async function startKernelEgress(parts: EgressParts): Promise<EdgeEgress>
     owned: () => ({
       privateKey: identity.privateKey,
       listenPort: parts.current().udpPorts[0] ?? 0,
+      disguise: parts.current().disguise,
       peers: parts.current().peers,
       devices: parts.devices(),
       isDevice: parts.isStoreKey,
@@ -110,8 +112,7 @@ class KernelEgress implements EdgeEgress {
   readonly #ports: readonly GatewayPort[];
   readonly #parts: EgressParts;
   readonly #guardCounts = new GuardCounts(run);
-  /** One after the other, however many go at once. */
-  #forgetting: Promise<void> = Promise.resolve();
+  readonly #tracking: ConnectionTracking;
   readonly #paths: KernelPaths;
   readonly #desk: KernelPathDesk;
   /** Keys of the store's devices that were here before. */
@@ -124,6 +125,7 @@ class KernelEgress implements EdgeEgress {
     this.#gateway = gateway;
     this.#ports = gateway.ports;
     this.#parts = parts;
+    this.#tracking = new ConnectionTracking({ run, log: parts.log });
   }
 
   counts(): Promise<undefined> {
@@ -156,17 +158,15 @@ class KernelEgress implements EdgeEgress {
   }
 
   async follow({ cut, delta }: DeviceFollowing): Promise<void> {
-    const { current, devices, log } = this.#parts;
+    const { current, devices } = this.#parts;
     const addresses = cut.flatMap((one) => one.addresses);
     this.#gateway.reload(current(), devices);
     this.#gateway.cut(addresses);
     await this.#paths.follow();
     if (namesDevices(current())) await this.#guard(current());
     const forgotten = [...addresses, ...this.#newlyPinned(delta)];
-    // Not awaited: nothing passes for them any more, and a program for each address takes its time.
-    if (forgotten.length > 0) {
-      this.#forgetting = this.#forgetting.then(() => forgetConnections(forgotten, run, log));
-    }
+    // Not awaited: nothing passes for them any more, and it takes its time.
+    if (forgotten.length > 0) void this.#tracking.forget(forgotten);
   }
 
   async #guard(config: EdgeConfig): Promise<void> {

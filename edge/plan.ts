@@ -68,6 +68,7 @@ export function ownFacts(config: EdgeConfig): OwnFacts {
     // Both families, whatever the network has: what the tunnel cannot carry must not go beside it.
     routes: everything,
     mtu: config.mtu,
+    disguise: config.disguise,
     hostRules: config.rules.flatMap(({ match: { host, device, tag }, use }) =>
       host === undefined
         ? []
@@ -132,6 +133,7 @@ export function needRestart(before: EdgeConfig, after: EdgeConfig): readonly str
     ['mtu', (config) => String(config.mtu)],
     ['listen.udp', (config) => config.udpPorts.join()],
     ['workers', (config) => String(config.workers)],
+    ['obfuscation', (config) => JSON.stringify(config.disguise ?? null)],
     ['network', (config) => prefixesOf(config.network).map(formatPrefix).join()],
     ['privateKeyFile', (config) => config.privateKeyFile],
     ['egress.backend', (config) => config.backend],

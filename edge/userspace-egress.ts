@@ -52,6 +52,7 @@ export async function startUserspaceEgress(parts: EgressParts): Promise<EdgeEgre
     await tunnel.configure({
       privateKey: identity.privateKey,
       listenPort,
+      ...(config.disguise === undefined ? {} : { disguise: config.disguise }),
       peers: peerChanges([], config.peers),
     });
   } catch (cause) {

@@ -8,6 +8,7 @@ import type { ApiError } from '../../shared/core/control/api.ts';
 import { CulvertError, type ErrorCode } from '../../shared/core/control/codes.ts';
 import { problemOf } from '../driver/effects.ts';
 import { culvertVersion } from '../version.ts';
+import { addAccount } from './commands/account.ts';
 import { addCompletions } from './commands/completions.ts';
 import { addConnect } from './commands/connect.ts';
 import { addDiag } from './commands/diag.ts';
@@ -119,6 +120,7 @@ function buildProgram(context: CliContext, json: boolean): Command {
   addUi(program);
   addDaemon(program, context);
   addService(program, context);
+  addAccount(program, context);
   addGuardian(program, context);
   addRestore(program, context);
   addCompletions(program, context);

@@ -67,8 +67,8 @@ export type Effect =
       /** It does not answer. */
       readonly silent: boolean;
     }
-  /** The proxy's port stays: it refuses. */
-  | { readonly kind: 'stop-tunnel'; readonly reach: Reach }
+  /** The proxy's port stays: it refuses. `keeps`: what carries the packets stays, without keys, for the next tunnel. */
+  | { readonly kind: 'stop-tunnel'; readonly reach: Reach; readonly keeps?: true }
   /** Lets go of the port, gives DNS back and undoes every change to this machine, newest first, the firewall last. → host-restored */
   | { readonly kind: 'restore-host' };
 

@@ -12,8 +12,13 @@ export type Command =
   | { readonly kind: 'rest' }
   /** In `portal`: the way to the sign-in for some minutes more. */
   | { readonly kind: 'open-portal' }
-  /** A new tunnel, closed all the while. */
-  | { readonly kind: 'reconnect'; readonly edge: string; readonly reach: Reach };
+  /** A new tunnel, closed all the while. `endpoints`: where the edge answered a moment ago; absent: it is looked up. */
+  | {
+      readonly kind: 'reconnect';
+      readonly edge: string;
+      readonly reach: Reach;
+      readonly endpoints?: readonly PeerEndpoint[];
+    };
 
 export type Fact =
   /** At start: an earlier run left the machine closed, and it shall stay so. */

@@ -17,6 +17,7 @@ import {
   leave,
   moveTo,
   probe,
+  reconnect,
   rest,
   type Step,
   stay,
@@ -33,7 +34,7 @@ export function fromConnecting(state: Connecting, event: ConnectionEvent, now: M
     case 'connect':
       return isGoal(state, event) ? stay(state) : moveTo(state, goalOf(event), now);
     case 'reconnect':
-      return moveTo(state, goalOf(event), now);
+      return state.closed ? reconnect(state, event, now) : moveTo(state, goalOf(event), now);
     case 'disconnect':
       return leave(state);
     case 'rest':

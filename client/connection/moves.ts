@@ -74,6 +74,24 @@ export function startOver(goal: Goal, now: MonoMs, failures = 0): Step {
   ];
 }
 
+/** To an edge that answered a moment ago: nothing is looked up, and names are answered as before until it carries them. */
+export function swap(goal: Goal, endpoints: readonly PeerEndpoint[], now: MonoMs): Step {
+  const { edge, reach } = goal;
+  const next: Connecting = { ...fresh(goal, now), phase: 'preparing', endpoints };
+  return [
+    next,
+    [
+      { kind: 'cancel-pending' },
+      { kind: 'clear-timer' },
+      { kind: 'remember-wish', on: true, edge },
+      hold('connecting', goal, endpoints),
+      { kind: 'stop-tunnel', reach, keeps: true },
+      ...(reach === 'proxy' ? [{ kind: 'open-port', edge } as const] : []),
+      { kind: 'start-tunnel', reach, edge, endpoints },
+    ],
+  ];
+}
+
 /** After a failure, by ourselves: who looks meanwhile still reads why. */
 export function tryAgain(goal: Goal, last: Pick<Waiting, 'failures' | 'problem'>, now: MonoMs): Step {
   const [state, effects] = startOver(goalOf(goal), now, last.failures);
@@ -83,6 +101,18 @@ export function tryAgain(goal: Goal, last: Pick<Waiting, 'failures' | 'problem'>
 /** `connect` or `reconnect` in a closed state: over in the same reach, or all the way out and into the other. */
 export function moveTo(state: Holding, goal: Goal, now: MonoMs): Step {
   return state.reach === goal.reach ? startOver(goal, now) : leave(state, goal);
+}
+
+/** `reconnect` while a tunnel stands or is being made. */
+export function reconnect(
+  state: Holding,
+  event: Extract<ConnectionEvent, { kind: 'reconnect' }>,
+  now: MonoMs,
+): Step {
+  const goal = goalOf(event);
+  const { endpoints } = event;
+  const isSwap = endpoints !== undefined && state.reach === goal.reach && goal.reach !== 'dns';
+  return isSwap ? swap(goal, endpoints, now) : moveTo(state, goal, now);
 }
 
 /** Private names: nothing is closed before they are answered, so failing is turning back. */

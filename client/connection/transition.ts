@@ -24,6 +24,7 @@ import {
   leavingFailed,
   moveTo,
   probe,
+  reconnect,
   rest,
   type Step,
   startOver,
@@ -92,7 +93,7 @@ function fromConnected(state: Connected, event: ConnectionEvent, now: MonoMs): S
     case 'connect':
       return isGoal(state, event) ? stay(state) : moveTo(state, goalOf(event), now);
     case 'reconnect':
-      return moveTo(state, goalOf(event), now);
+      return reconnect(state, event, now);
     case 'disconnect':
       return leave(state);
     case 'rest':

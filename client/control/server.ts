@@ -3,15 +3,12 @@
  * beside it for those who may look (product.md §5). No logic.
  */
 
-import { readFileSync } from 'node:fs';
 import type { Log } from '../../shared/core/base/ports.ts';
 import { statusSocketBeside } from '../../shared/node/control/places.ts';
-import {
-  type ControlServer,
-  type SocketAccess,
-  serveControl,
-} from '../../shared/node/control/socket-server.ts';
+import type { SocketAccess } from '../../shared/node/control/socket-access.ts';
+import { type ControlServer, serveControl } from '../../shared/node/control/socket-server.ts';
 import type { Driver } from '../driver/driver.ts';
+import { systemAccess } from '../host/accounts.ts';
 import type { Methods } from './methods.ts';
 
 export interface ServeOptions {
@@ -25,9 +22,6 @@ export interface ServeOptions {
   readonly log: Log;
 }
 
-/** Members may command the system's daemon. */
-const group = 'culvert';
-
 export async function serveDaemon(options: ServeOptions): Promise<readonly ControlServer[]> {
   const { socket, isSystem, methods, driver, split, log } = options;
   const events = {
@@ -39,10 +33,8 @@ export async function serveDaemon(options: ServeOptions): Promise<readonly Contr
       };
     },
   };
-  const gid = isSystem ? groupId(readGroups(), group) : undefined;
   const folderMode = isSystem ? 0o755 : 0o700;
-  const access: SocketAccess =
-    gid === undefined ? { mode: 0o600, folderMode } : { mode: 0o660, gid, folderMode };
+  const access: SocketAccess = isSystem ? systemAccess() : { mode: 0o600, folderMode };
   const control = await serveControl({ path: socket, access, handlers: methods.handlers(), events, log });
   const status = await serveControl({
     path: statusSocketBeside(socket),
@@ -51,19 +43,4 @@ export async function serveDaemon(options: ServeOptions): Promise<readonly Contr
     log,
   });
   return [control, status];
-}
-
-/** Number of a group in the text of /etc/group. */
-export function groupId(groups: string, name: string): number | undefined {
-  const line = groups.split('\n').find((one) => one.startsWith(`${name}:`));
-  const id = Number(line?.split(':')[2]);
-  return line === undefined || !Number.isInteger(id) ? undefined : id;
-}
-
-function readGroups(): string {
-  try {
-    return readFileSync('/etc/group', 'utf8');
-  } catch {
-    return ''; // Without groups only the owner commands.
-  }
 }

@@ -13,6 +13,7 @@ import type {
   TrafficStatus,
 } from '../../shared/core/control/status.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
+import { disguiseFields } from '../../shared/core/wire/disguise-fields.ts';
 import type { ConnectionState, PeerEndpoint, Problem, Reach } from '../connection/state.ts';
 import { allowedIpsOf, withoutLength } from '../driver/effects.ts';
 import type { DnsView, EdgeProfile } from '../driver/ports.ts';
@@ -38,7 +39,7 @@ export interface SnapshotParts {
 export function snapshot(parts: SnapshotParts): Status {
   const { state, edge, device } = parts;
   return {
-    state: state.kind,
+    state: shownKind(state),
     mode: parts.mode,
     since: parts.since,
     ...(edge === undefined ? {} : { edge: edgeStatus(edge, device, endpointsIn(state)) }),
@@ -55,6 +56,11 @@ export function snapshot(parts: SnapshotParts): Status {
   };
 }
 
+/** `dns` is earned: names are answered, and port 53 is closed for others, before it is said. */
+function shownKind(state: ConnectionState): Status['state'] {
+  return state.kind === 'dns' && !state.ready ? 'connecting' : state.kind;
+}
+
 /** The edge that the state is about. */
 export function edgeIn(state: ConnectionState): string | undefined {
   return 'edge' in state ? state.edge : undefined;
@@ -69,11 +75,13 @@ function edgeStatus(
   device: DeviceStatus | undefined,
   resolved: readonly PeerEndpoint[],
 ): EdgeStatus {
+  const { disguise } = edge.config.interface;
   const endpoint = device?.peers.find((peer) => peer.endpoint !== undefined)?.endpoint ?? resolved[0];
   return {
     name: edge.name,
     ...(endpoint === undefined ? {} : { endpoint: formatEndpoint(endpoint) }),
     transport: 'udp',
+    ...(disguise === undefined ? {} : { obfuscation: disguiseFields(disguise) }),
   };
 }
 

@@ -8,6 +8,8 @@ import { CookieJar } from '../../shared/core/admission/cookie-jar.ts';
 import type { Entropy } from '../../shared/core/base/ports.ts';
 import type { MonoMs } from '../../shared/core/base/time.ts';
 import { beginInitiation } from '../../shared/core/noise/initiator.ts';
+import { Disguise } from '../../shared/core/wire/disguise.ts';
+import type { DisguiseRules } from '../../shared/core/wire/disguise-rules.ts';
 import { initiationSize } from '../../shared/core/wire/initiation.ts';
 import { classify, messageType } from '../../shared/core/wire/message.ts';
 import { nextTimestamp } from '../../shared/core/wire/tai64n.ts';
@@ -21,6 +23,8 @@ export interface UdpProbeKeys {
   /** Of the edge. */
   readonly publicKey: Uint8Array;
   readonly presharedKey: Uint8Array;
+  /** Absent: messages are as WireGuard's are. */
+  readonly disguise?: DisguiseRules | undefined;
 }
 
 export interface UdpProbeParts {
@@ -45,6 +49,7 @@ export class UdpProbe {
   readonly #parts: UdpProbeParts;
   readonly #socket: Socket;
   readonly #jar: CookieJar;
+  readonly #disguise: Disguise | undefined;
   #stamp: Uint8Array | undefined;
   #index = 1;
   #onMessage: (bytes: Uint8Array) => void = () => undefined;
@@ -54,6 +59,8 @@ export class UdpProbe {
     this.#parts = parts;
     this.#socket = socket;
     this.#jar = new CookieJar(suite, parts.keys.publicKey);
+    const { disguise } = parts.keys;
+    this.#disguise = disguise === undefined ? undefined : new Disguise(disguise, parts.entropy);
     socket.on('message', (bytes) => this.#onMessage(new Uint8Array(bytes)));
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNREFUSED') this.#onRefused();
@@ -101,10 +108,14 @@ export class UdpProbe {
       0,
     );
     if (begun === 'bad-handshake') return { answer: 'silent' };
+    this.#disguise?.mark(bytes, 0, messageType.initiation);
     this.#jar.sign(bytes, clock.now());
     const began = clock.now();
-    const answer = await this.#exchange(bytes, { port, address }, timeoutMs, (reply) => {
-      switch (classify(reply, 0, reply.length)) {
+    const datagram = this.#disguise?.datagram(bytes, messageType.initiation) ?? bytes;
+    const answer = await this.#exchange(datagram, { port, address }, timeoutMs, (heard) => {
+      const type = this.#typeOf(heard);
+      const reply = typeof type === 'string' ? heard : (this.#disguise?.message(heard, type) ?? heard);
+      switch (type) {
         case messageType.response: {
           const done = begun.finish(keys.presharedKey, reply, 0);
           if (typeof done === 'string') return undefined;
@@ -121,10 +132,23 @@ export class UdpProbe {
     return answer === 'silent' || answer === 'refused' ? { answer } : { answer, ms: msSince(began, clock) };
   }
 
+  #typeOf(datagram: Uint8Array): ReturnType<typeof classify> | ReturnType<Disguise['typeOf']> {
+    const { length } = datagram;
+    return this.#disguise === undefined
+      ? classify(datagram, 0, length)
+      : this.#disguise.typeOf(datagram, 0, length);
+  }
+
   /** A datagram of that size that nobody answers, and that the edge counts: of a handshake, and too long for one. */
   sendUseless(port: number, size: number): void {
     const bytes = new Uint8Array(size);
-    bytes[0] = messageType.initiation;
+    if (this.#disguise === undefined) bytes[0] = messageType.initiation;
+    else {
+      const { initiation } = messageType;
+      const at = this.#disguise.prefixOf(initiation);
+      this.#disguise.mark(bytes, at, initiation);
+      this.#disguise.cover(bytes, at, initiation);
+    }
     this.#socket.send(bytes, port, this.#parts.address, () => undefined);
   }
 

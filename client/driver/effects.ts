@@ -10,7 +10,7 @@ import type { Fact } from '../connection/event.ts';
 import { gateReasons } from '../connection/gate.ts';
 import type { Problem, Reach } from '../connection/state.ts';
 import { type FirewallPolicy, scopeOf } from '../host/firewall/policy.ts';
-import { defaultMtu, planRoutes, tunnelMark } from '../host/routes/plan.ts';
+import { planRoutes, tunnelMark, usualMtu } from '../host/routes/plan.ts';
 import type { Gate } from '../proxy/context.ts';
 import type { DnsPlan, DriverPorts, EdgeProfile, TunnelPlan, TunnelPort } from './ports.ts';
 
@@ -72,7 +72,7 @@ export async function perform(effect: OuterEffect, context: EffectContext): Prom
       seekEdge(effect, context);
       return undefined;
     case 'stop-tunnel':
-      await tunnelOf(effect.reach, ports).stop();
+      await tunnelOf(effect.reach, ports).stop(effect.keeps);
       return undefined;
     case 'restore-host':
       await ports.proxy.close();
@@ -197,5 +197,5 @@ function routesFor(edge: EdgeProfile, ports: DriverPorts): ReturnType<typeof pla
 
 function mtuFor(edge: EdgeProfile, ports: DriverPorts): number {
   const { mtu } = ports.settings();
-  return mtu === 0 ? (edge.config.interface.mtu ?? defaultMtu) : mtu;
+  return mtu === 0 ? usualMtu(edge.config.interface) : mtu;
 }

@@ -33,14 +33,16 @@ export interface TunnelPlan {
 export interface TunnelPort {
   /** Rejects with nothing left behind. `onFact` is called until `stop`. */
   start(plan: TunnelPlan, onFact: (fact: Fact) => void): Promise<void>;
-  /** Idempotent. */
-  stop(): Promise<void>;
+  /** Idempotent. `keeps`: what carries packets may stay, without keys and peers, for a `start` that follows. */
+  stop(keeps?: boolean): Promise<void>;
   /** Sends a packet into the tunnel that asks for an answer. */
   probe(): Promise<void>;
   /** Asks for a new session at these endpoints now; the present session goes on meanwhile. Nothing happens without a tunnel. */
   renew(endpoints: readonly PeerEndpoint[]): Promise<void>;
   /** Undefined while there is no tunnel. */
   status(): Promise<DeviceStatus | undefined>;
+  /** There is no network, or there is one again: without it nothing is tried. Absent: it makes no difference. */
+  rest?(isResting: boolean): Promise<void>;
 }
 
 /** The proxy's port, and the tunnel behind it. Where the one ends by itself, so does the other: nothing is left open. */

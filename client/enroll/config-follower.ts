@@ -9,6 +9,7 @@ import { minuteMs, secondMs } from '../../shared/core/base/time.ts';
 import type { ConfigEvent } from '../../shared/core/registration/config-events.ts';
 import type { EdgeEvents } from './edge-events.ts';
 import type { EnrollmentDesk } from './enrollment-desk.ts';
+import type { SilentEdge } from './silent-edge.ts';
 
 export type LookEvent = Extract<ConfigEvent, { kind: 'look-from-outside' }>;
 
@@ -21,6 +22,8 @@ export interface ConfigFollowerParts {
   readonly onStopping?: (edge: string) => void;
   /** The edge wants to know what of it can be reached from here. */
   readonly onLook?: (edge: string, asked: LookEvent) => void;
+  /** Asks an edge that is sought and not reached. */
+  readonly silent?: Pick<SilentEdge, 'handleChange' | 'close'>;
   readonly log: Log;
   /** Default: setInterval. Returns what ends it. */
   readonly every?: (periodMs: number, run: () => void) => () => void;
@@ -57,6 +60,7 @@ export class ConfigFollower {
 
   /** Call at every change of the connection. */
   handleChange(): void {
+    this.#parts.silent?.handleChange();
     const edge = this.#parts.connectedTo();
     if (edge === this.#known) return;
     this.#known = edge;
@@ -75,6 +79,7 @@ export class ConfigFollower {
 
   close(): void {
     this.#end();
+    this.#parts.silent?.close();
     this.#known = undefined;
     this.#hangUp();
   }

@@ -22,7 +22,7 @@ export interface EdgeEvents {
 }
 
 const answerTimeoutMs = 10_000;
-/** The edge says something every half minute. */
+/** The edge says something every minute at least. */
 const silenceMs = 90_000;
 const maxLineLength = 4096;
 const dataPrefix = 'data:';

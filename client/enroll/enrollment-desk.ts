@@ -129,8 +129,9 @@ export class EnrollmentDesk {
   /**
    * Asks the edge how this machine should set itself up, and changes its file where that is otherwise than it
    * was. True where it changed: the tunnel must be made again. False where this machine never enrolled there.
+   * `open`: how it is reached, where that is not the usual way.
    */
-  refresh(edge: string): Promise<boolean> {
+  refresh(edge: string, open?: OpenSocket): Promise<boolean> {
     return this.#afterLast(async () => {
       const { edges, registrations } = this.#parts;
       const registration = registrations.find(edge);
@@ -139,7 +140,8 @@ export class EnrollmentDesk {
       const { privateKey } = config.interface;
       const edgeKey = decodeBase64Key(registration.edgeKey);
       if (privateKey === undefined || edgeKey === undefined) return false;
-      const client = registeredClient(registration, this.#opening(edge));
+      const way = open === undefined ? this.#opening(edge) : { ...this.#opening(), open };
+      const client = registeredClient(registration, way);
       try {
         const wanted = await client.call('config');
         this.#parts.onConfig?.(edge, wanted);

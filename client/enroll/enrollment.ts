@@ -14,6 +14,8 @@ import { formatPin, type Invite, parseInvite, parsePin } from '../../shared/core
 import { type ProofPurpose, provePossession } from '../../shared/core/registration/possession.ts';
 import { parseWgConfig, type WgConfig } from '../../shared/core/uapi/wg-config.ts';
 import { printWgConfig } from '../../shared/core/uapi/wg-config-print.ts';
+import { faultsText, readDisguise } from '../../shared/core/wire/disguise-fields.ts';
+import { type DisguiseRules, isPlain } from '../../shared/core/wire/disguise-rules.ts';
 import { usualHttpsPorts } from './any-port.ts';
 import { EdgeClient, type EdgeClientOptions, problemIn } from './edge-client.ts';
 import { type KeyPair, PendingKey } from './identity.ts';
@@ -182,9 +184,11 @@ export function confOf(
   // What the edge says goes into a file with a syntax of its own.
   const values = [host, ...config.addresses, ...config.dns, ...config.routes];
   if (!values.every((value) => /^[A-Za-z0-9.:/_-]{1,253}$/.test(value))) throw unusable();
+  const disguise = disguiseOf(config);
   const conf = printWgConfig({
     interface: {
       privateKey,
+      ...(disguise === undefined ? {} : { disguise }),
       addresses: config.addresses,
       dns: config.dns,
       searchDomains: [],
@@ -202,6 +206,18 @@ export function confOf(
   });
   parseConf(conf);
   return conf;
+}
+
+/** What the edge wants of its messages; undefined: nothing. */
+function disguiseOf({ obfuscation }: DeviceConfig): DisguiseRules | undefined {
+  const reading = readDisguise(obfuscation ?? {});
+  if (reading.kind === 'faults') {
+    throw new CulvertError('edge-refused', {
+      text: `The edge asks for an obfuscation that cannot be: ${faultsText(reading.faults)}`,
+      remedy: 'Ask whoever runs the edge to correct obfuscation in its edge.yaml.',
+    });
+  }
+  return isPlain(reading.rules) ? undefined : reading.rules;
 }
 
 function unusable(): CulvertError {

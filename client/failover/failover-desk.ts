@@ -4,6 +4,7 @@
  * connection for a new tunnel, which stays closed all the while. Whoever chose an edge by name keeps it.
  */
 
+import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import type { Log } from '../../shared/core/base/ports.ts';
 import { after, type MonoMs, secondMs } from '../../shared/core/base/time.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
@@ -26,18 +27,41 @@ export interface FailoverParts {
   readonly edges: () => readonly string[];
   /** Never rejects. */
   readonly probe: (edge: string, reach: Reach) => Promise<ProbeResult>;
+  /** Likewise by TLS, for where UDP leads nowhere. */
+  readonly probeTls: (edge: string, reach: Reach) => Promise<ProbeResult>;
   readonly status: () => Promise<Pick<DeviceStatus, 'peers'> | undefined>;
-  readonly move: (edge: string, reach: Reach) => void;
+  /** Sends something into the tunnel that the edge in use answers at once. Never rejects. */
+  readonly ask: (reach: Reach) => Promise<void>;
+  /** `place`: where it answered a moment ago. */
+  readonly move: (edge: string, reach: Reach, place?: Endpoint) => void;
   readonly clock: Pick<Clock, 'now'>;
   readonly log: Log;
   /** Default: setTimeout. Returns what ends it. */
   readonly after?: (delayMs: number, run: () => void) => () => void;
 }
 
+/** Another edge, which answered now. */
+type Answered = NonNullable<ProbeResult> & { readonly name: string };
+
 /** All that are not in use, one after the other. */
 const roundMs: number = 30 * secondMs;
-/** The one in use is believed to be gone when it said nothing for so long although it was asked. */
-const doubtMs = 1000;
+/**
+ * The one in use is believed to be gone when it said nothing for so long although it was asked several times, while
+ * another one answered: so many of the round trips that were measured, of the slower one, and this at least and at most.
+ */
+const doubtTrips = 3;
+const leastDoubtMs = 200;
+const mostDoubtMs = 1000;
+/** A packet may be lost. */
+const asks = 3;
+/** A send is unanswered for so long when it is announced; on a slow link that is no news. */
+const announcedMs = 400;
+const lateTrips = 1.5;
+/** After a doubt that was none, twice as long each time: who sends and is never answered must not make us ask for ever. */
+const firstVainMs = 500;
+const longestVainMs: number = 30 * secondMs;
+/** So long after the last one a doubt is a new one. */
+const vainLastsMs: number = 60 * secondMs;
 /** Without a handshake for this long others are tried. */
 const handshakeMs: number = 3 * secondMs;
 /** From one move to the next because of silence. */
@@ -56,11 +80,13 @@ export class FailoverDesk {
   #bytes = 0;
   #isQuiet = false;
   #isDoubting = false;
+  #vain: { readonly at: MonoMs; readonly times: number };
   readonly #ends = new Map<'round' | 'handshake', () => void>();
 
   constructor(parts: FailoverParts) {
     this.#parts = parts;
     this.#since = parts.clock.now();
+    this.#vain = { at: this.#since, times: 0 };
   }
 
   /** It was asked a moment ago and did not answer. */
@@ -87,18 +113,27 @@ export class FailoverDesk {
     else if (state.phase === 'handshaking') this.#waitForHandshake(edge);
   }
 
-  /** A send went unanswered for a second: by the time that it is certain, the others are known. */
+  /** A send went unanswered: by the time that it is certain, the others are known. */
   async handleDoubt(): Promise<void> {
+    const { clock, state } = this.#parts;
     const edge = this.#edge;
-    if (edge === undefined || this.#isDoubting || this.#parts.state().kind !== 'connected') return;
+    const now = state();
+    if (edge === undefined || this.#isDoubting || now.kind !== 'connected' || this.#isResting()) return;
     this.#isDoubting = true;
     try {
-      const before = await this.#received();
-      const asked = this.#parts.clock.now();
-      if ((await this.#probeOthers()) === undefined) return;
-      await this.#pause(Math.max(0, doubtMs - (this.#parts.clock.now() - asked)));
-      if (this.#edge !== edge || (await this.#received()) !== before) return;
-      await this.#leave('it does not answer');
+      const before = await this.#heard();
+      await this.#pause(Math.max(0, before.rttMs * lateTrips - announcedMs));
+      if (this.#edge !== edge || (await this.#heard()).bytes !== before.bytes) return;
+      const asked = clock.now();
+      void this.#askAgain(edge, now.reach);
+      const other = await this.#findOther();
+      if (other === undefined) return;
+      const trips = Math.max(before.rttMs, other.rttMs) * doubtTrips;
+      const waitMs = Math.min(Math.max(trips, leastDoubtMs), mostDoubtMs);
+      await this.#pause(Math.max(0, waitMs - (clock.now() - asked)));
+      if (this.#edge !== edge) return;
+      if ((await this.#heard()).bytes !== before.bytes) this.#doubtedInVain();
+      else await this.#leave('it does not answer', other);
     } finally {
       this.#isDoubting = false;
     }
@@ -125,40 +160,78 @@ export class FailoverDesk {
     return edges().filter((name) => name !== now.edge);
   }
 
-  /** To the nearest that answers now. False where none does, or the last move was a moment ago. */
-  async #leave(why: string): Promise<boolean> {
+  /** To `other`, or the nearest that answers now. False where none does, or the last move was a moment ago. */
+  async #leave(why: string, other?: Answered): Promise<boolean> {
     const { clock, move, state, log } = this.#parts;
     const edge = this.#edge;
     if (edge === undefined) return false;
     const now = clock.now();
     if (this.#movedAt !== undefined && now < after(this.#movedAt, restMs)) return false;
     this.#records = recordFailure(this.#records, edge, now);
-    const next = await this.#probeOthers();
+    const next = other ?? (await this.#findOther());
     const present = state();
     if (next === undefined || this.#edge !== edge || !('reach' in present)) return false;
     this.#movedAt = clock.now();
     log.info('another edge is used', { because: why });
-    move(next, present.reach);
+    move(next.name, present.reach, next.place);
     return true;
   }
 
-  /** All at once; resolves with the first that answers, the nearest therefore. */
-  async #probeOthers(): Promise<string | undefined> {
-    const names = this.#others();
-    const first = names.map(async (name) => {
-      if (await this.#probe(name)) return name;
+  #doubtedInVain(): void {
+    const { at, times } = this.#vain;
+    const now = this.#parts.clock.now();
+    this.#vain = { at: now, times: now > after(at, vainLastsMs) ? 1 : times + 1 };
+  }
+
+  /** The last doubts were none. */
+  #isResting(): boolean {
+    const { at, times } = this.#vain;
+    if (times === 0) return false;
+    const restMs = Math.min(firstVainMs * 2 ** Math.min(times - 1, 16), longestVainMs);
+    return this.#parts.clock.now() < after(at, restMs);
+  }
+
+  async #askAgain(edge: string, reach: Reach): Promise<void> {
+    for (let i = 0; i < asks && this.#edge === edge && this.#isDoubting; i++) {
+      await this.#parts.ask(reach);
+      await this.#pause(leastDoubtMs / asks);
+    }
+  }
+
+  async #findOther(): Promise<Answered | undefined> {
+    return (await this.#probeOthers()) ?? this.#probeByTls();
+  }
+
+  /** How long that took says nothing beside UDP's: it is not kept. */
+  async #probeByTls(): Promise<Answered | undefined> {
+    const { probeTls, state } = this.#parts;
+    const now = state();
+    if (!('reach' in now)) return undefined;
+    const first = this.#others().map(async (name) => {
+      const result = await probeTls(name, now.reach);
+      if (result !== undefined) return { rttMs: 0, name };
       throw new Error('no answer');
     });
     return Promise.any(first).catch(() => undefined);
   }
 
-  async #probe(edge: string): Promise<boolean> {
+  /** All at once; resolves with the first that answers, the nearest therefore. */
+  async #probeOthers(): Promise<Answered | undefined> {
+    const first = this.#others().map(async (name) => {
+      const result = await this.#probe(name);
+      if (result !== undefined) return { ...result, name };
+      throw new Error('no answer');
+    });
+    return Promise.any(first).catch(() => undefined);
+  }
+
+  async #probe(edge: string): Promise<ProbeResult> {
     const { probe, state, clock } = this.#parts;
     const now = state();
-    if (!('reach' in now)) return false;
+    if (!('reach' in now)) return undefined;
     const result = await probe(edge, now.reach);
     this.#records = recordProbe(this.#records, edge, result, clock.now());
-    return result !== undefined;
+    return result;
   }
 
   #waitForHandshake(edge: string): void {
@@ -206,10 +279,14 @@ export class FailoverDesk {
     move(nearer, present.reach);
   }
 
-  /** Authenticated bytes, of all peers. */
-  async #received(): Promise<number> {
+  /** Authenticated bytes of all peers, and how far the nearest is. */
+  async #heard(): Promise<{ readonly bytes: number; readonly rttMs: number }> {
     const { peers = [] } = (await this.#parts.status().catch(() => undefined)) ?? {};
-    return peers.reduce((sum, { rxBytes }) => sum + rxBytes, 0);
+    const rtts = peers.flatMap(({ handshakeMs }) => handshakeMs ?? []);
+    return {
+      bytes: peers.reduce((sum, { rxBytes }) => sum + rxBytes, 0),
+      rttMs: rtts.length === 0 ? 0 : Math.min(...rtts),
+    };
   }
 
   #pause(delayMs: number): Promise<void> {

@@ -14,17 +14,22 @@ import type { TunnelPort } from '../driver/ports.ts';
 import { tunnelMark } from '../host/routes/plan.ts';
 import type { EdgeStore } from '../settings/edges.ts';
 import type { SettingsStore } from '../settings/store.ts';
+import type { EdgeWays } from '../transport/edge-ways.ts';
+import { tcpPlaces } from '../transport/race.ts';
 import { FailoverDesk } from './failover-desk.ts';
 import { probeEdge } from './handshake-probe.ts';
 import type { ProbeResult } from './rank-edges.ts';
 import { standIns } from './stand-ins.ts';
+import { probeByTls } from './tls-probe.ts';
 
 export interface FollowEdgesParts {
   readonly driver: Pick<Driver, 'state' | 'send' | 'onChange'>;
   /** Of the whole device. */
-  readonly tunnel: Pick<TunnelPort, 'status'>;
-  readonly proxy: Pick<TunnelPort, 'status'>;
+  readonly tunnel: Pick<TunnelPort, 'status' | 'probe'>;
+  readonly proxy: Pick<TunnelPort, 'status' | 'probe'>;
   readonly edges: EdgeStore;
+  /** How an edge is reached by TLS; undefined where it is not, or the user wants none. */
+  readonly waysOf: (edge: string) => EdgeWays | undefined;
   readonly settings: SettingsStore;
   readonly clock: Clock;
   readonly log: Log;
@@ -32,8 +37,8 @@ export interface FollowEdgesParts {
 
 export interface FailoverSide {
   readonly desk: FailoverDesk;
-  /** Where the firewall lets our own datagrams out to, besides the edge in use. */
-  openings(edge: string): readonly Endpoint[];
+  /** Where the firewall lets our own datagrams, and our own connections, out to, besides the edge in use. */
+  openings(edge: string): { readonly udp: readonly Endpoint[]; readonly tcp: readonly Endpoint[] };
 }
 
 const probeTimeoutMs = 1200;
@@ -52,11 +57,18 @@ export function followEdges(parts: FollowEdgesParts): FailoverSide {
     isAuto: () => settings.current.edge === 'auto',
     edges: () => ('edge' in driver.state ? standIns(edges.list(), driver.state.edge) : []),
     probe,
+    probeTls: tlsProberOf(parts, places),
     status: async () => {
       const { state } = driver;
       return 'reach' in state && state.reach === 'proxy' ? proxy.status() : tunnel.status();
     },
-    move: (edge, reach) => driver.send({ kind: 'reconnect', edge, reach }),
+    ask: (reach) => (reach === 'proxy' ? proxy : tunnel).probe().catch(() => undefined),
+    move: (edge, reach, place) => {
+      const endpoints = place === undefined ? undefined : [{ peer: 0, ...place }];
+      const isAlone = edges.list().some(({ name, config }) => name === edge && config.peers.length === 1);
+      const at = endpoints === undefined || !isAlone ? {} : { endpoints };
+      driver.send({ kind: 'reconnect', edge, reach, ...at });
+    },
     clock,
     log,
   });
@@ -68,19 +80,51 @@ export function followEdges(parts: FollowEdgesParts): FailoverSide {
     desk.handleChange();
   });
   settings.onChange(() => desk.handleChange());
+  return { desk, openings: (edge) => openingsOf(parts, places, edge) };
+}
+
+type Places = ReadonlyMap<string, readonly Endpoint[]>;
+
+function openingsOf(
+  { edges, settings, waysOf }: FollowEdgesParts,
+  places: Places,
+  edge: string,
+): ReturnType<FailoverSide['openings']> {
+  if (settings.current.edge !== 'auto') return { udp: [], tcp: [] };
+  const all = edges.list();
+  const others = standIns(all, edge).flatMap((name) => {
+    const written = all.find((one) => one.name === name)?.config.peers[0]?.endpoint;
+    return { name, at: placesNow(places, name, written) };
+  });
   return {
-    desk,
-    openings: (edge) => {
-      if (settings.current.edge !== 'auto') return [];
-      const all = edges.list();
-      const others = new Set(standIns(all, edge));
-      return all.flatMap(({ name, config }) => {
-        if (!others.has(name)) return [];
-        const written = config.peers[0]?.endpoint;
-        const numeric = written === undefined || isIP(written.host) === 0 ? [] : [addressOf(written)];
-        return places.get(name) ?? numeric;
-      });
-    },
+    udp: others.flatMap(({ at }) => at),
+    tcp: others.flatMap(({ name, at }) => tlsPlaces(waysOf(name), at)),
+  };
+}
+
+/** Where it was, else where its file says, as far as that is a number. */
+function placesNow(places: Places, name: string, written: Written | undefined): readonly Endpoint[] {
+  const numeric = written === undefined || isIP(written.host) === 0 ? [] : [addressOf(written)];
+  return places.get(name) ?? numeric;
+}
+
+function tlsPlaces(ways: EdgeWays | undefined, at: readonly Endpoint[]): readonly Endpoint[] {
+  return ways === undefined ? [] : tcpPlaces([...new Set(at.map(({ address }) => address))], ways);
+}
+
+/** Never rejects. */
+function tlsProberOf(
+  { edges, waysOf }: FollowEdgesParts,
+  places: Places,
+): (edge: string, reach: Reach) => Promise<ProbeResult> {
+  return async (edge, reach) => {
+    const ways = waysOf(edge);
+    const written = edges.list().find(({ name }) => name === edge)?.config.peers[0]?.endpoint;
+    const at = tlsPlaces(ways, placesNow(places, edge, written));
+    if (ways === undefined || at.length === 0) return undefined;
+    const mark = reach === 'device' ? tunnelMark : 0;
+    const rttMs = await probeByTls({ places: at, pin: ways.pin, mark, timeoutMs: probeTimeoutMs });
+    return rttMs === undefined ? undefined : { rttMs };
   };
 }
 
@@ -102,27 +146,27 @@ function proberOf(
     try {
       const { config } = edges.profile(edge);
       const [peer] = config.peers;
-      const { privateKey } = config.interface;
+      const { privateKey, disguise } = config.interface;
       if (peer?.endpoint === undefined || privateKey === undefined) return undefined;
       const plan = {
         privateKey,
         edgeKey: peer.publicKey,
         presharedKey: peer.presharedKey ?? zeroKey(),
+        disguise,
         mark: reach === 'device' ? tunnelMark : 0,
         timeoutMs: probeTimeoutMs,
       };
       const tools = { entropy: systemEntropy(), unixNow: () => clock.unix(), now: () => performance.now() };
       const known = places.get(edge) ?? [];
-      const rttMs = await firstAnswer(known, (place) => probeEdge({ ...plan, place }, tools));
-      if (rttMs !== undefined) return { rttMs };
+      const ask = (place: Endpoint): Promise<number | undefined> => probeEdge({ ...plan, place }, tools);
+      const soon = await firstAnswer(known, ask);
+      if (soon !== undefined) return soon;
       // Where it was it is not: its name may lead elsewhere now.
       const found = await placesOf(peer.endpoint);
       const others = found.filter((place) => !known.some((one) => isDeepStrictEqual(one, place)));
       if (others.length === 0) return undefined;
       learn(edge, found);
-      const late = await firstAnswer(others, (place) => probeEdge({ ...plan, place }, tools));
-      if (late !== undefined) return { rttMs: late };
-      return undefined;
+      return await firstAnswer(others, ask);
     } catch (cause) {
       log.debug('an edge could not be probed', { why: String(cause) });
       return undefined;
@@ -151,10 +195,10 @@ function addressOf({ host, port }: Written): Endpoint {
 async function firstAnswer(
   all: readonly Endpoint[],
   ask: (place: Endpoint) => Promise<number | undefined>,
-): Promise<number | undefined> {
+): Promise<ProbeResult> {
   for (const place of all) {
     const rttMs = await ask(place);
-    if (rttMs !== undefined) return rttMs;
+    if (rttMs !== undefined) return { rttMs, place };
   }
   return undefined;
 }

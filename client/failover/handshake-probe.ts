@@ -9,9 +9,10 @@ import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import type { Entropy } from '../../shared/core/base/ports.ts';
 import type { UnixMs } from '../../shared/core/base/time.ts';
 import { beginInitiation, type InitiatorHandshake } from '../../shared/core/noise/initiator.ts';
+import { Disguise } from '../../shared/core/wire/disguise.ts';
+import type { DisguiseRules } from '../../shared/core/wire/disguise-rules.ts';
 import { initiationSize } from '../../shared/core/wire/initiation.ts';
 import { classify, messageType } from '../../shared/core/wire/message.ts';
-import { responseSize } from '../../shared/core/wire/response.ts';
 import { timestampOf } from '../../shared/core/wire/tai64n.ts';
 import { nativeDhSuite } from '../../shared/node/crypto/native-dh.ts';
 import { setSocketMark } from '../../shared/node/udp/socket-options.ts';
@@ -23,6 +24,8 @@ export interface ProbePlan {
   readonly edgeKey: Uint8Array;
   /** All zeros where there is none. */
   readonly presharedKey: Uint8Array;
+  /** Absent: messages are as WireGuard's are. */
+  readonly disguise?: DisguiseRules | undefined;
   /** Firewall mark; 0: none. */
   readonly mark: number;
   readonly timeoutMs: number;
@@ -38,7 +41,8 @@ export interface ProbeParts {
 /** Milliseconds from initiation to response; undefined where there was none in time. Never rejects. */
 export function probeEdge(plan: ProbePlan, parts: ProbeParts): Promise<number | undefined> {
   const message = new Uint8Array(initiationSize);
-  const begun = begin(plan, parts, message);
+  const disguise = plan.disguise === undefined ? undefined : new Disguise(plan.disguise, parts.entropy);
+  const begun = begin(plan, parts, message, disguise);
   if (begun === undefined) return Promise.resolve(undefined);
   const { handshake, ownMacKey } = begun;
   const { place, presharedKey, mark, timeoutMs } = plan;
@@ -57,10 +61,8 @@ export function probeEdge(plan: ProbePlan, parts: ProbeParts): Promise<number | 
     const timer = setTimeout(() => end(undefined), timeoutMs);
     socket.on('error', () => end(undefined));
     socket.on('message', (bytes) => {
-      const answer = Uint8Array.from(bytes);
-      const isResponse =
-        answer.length === responseSize && classify(answer, 0, answer.length) === messageType.response;
-      if (!isResponse || !checkMac1(nativeDhSuite, ownMacKey, answer)) return;
+      const answer = responseIn(Uint8Array.from(bytes), disguise);
+      if (answer === undefined || !checkMac1(nativeDhSuite, ownMacKey, answer)) return;
       const keys = handshake.finish(presharedKey, answer, 0);
       if (typeof keys === 'string') return;
       for (const key of [keys.sendKey, keys.receiveKey]) key.fill(0);
@@ -68,12 +70,22 @@ export function probeEdge(plan: ProbePlan, parts: ProbeParts): Promise<number | 
     });
     socket.bind(0, () => {
       if (mark !== 0) setSocketMark(socket, mark);
+      for (const noise of disguise?.junk() ?? []) socket.send(noise, place.port, place.address);
+      const datagram = disguise?.datagram(message, messageType.initiation) ?? message;
       sentAt = parts.now();
-      socket.send(message, place.port, place.address, (error) => {
+      socket.send(datagram, place.port, place.address, (error) => {
         if (error !== null) end(undefined);
       });
     });
   });
+}
+
+/** The response that a datagram is, without its disguise; undefined where it is none. */
+function responseIn(datagram: Uint8Array, disguise: Disguise | undefined): Uint8Array | undefined {
+  const { length } = datagram;
+  const type = disguise === undefined ? classify(datagram, 0, length) : disguise.typeOf(datagram, 0, length);
+  if (type !== messageType.response) return undefined;
+  return disguise?.message(datagram, type) ?? datagram;
 }
 
 interface Begun {
@@ -82,7 +94,12 @@ interface Begun {
 }
 
 /** Writes the initiation. Undefined where the edge's key is none. */
-function begin(plan: ProbePlan, { entropy, unixNow }: ProbeParts, message: Uint8Array): Begun | undefined {
+function begin(
+  plan: ProbePlan,
+  { entropy, unixNow }: ProbeParts,
+  message: Uint8Array,
+  disguise: Disguise | undefined,
+): Begun | undefined {
   const suite = nativeDhSuite;
   const { privateKey, edgeKey } = plan;
   const publicKey = suite.publicKey(privateKey);
@@ -105,6 +122,7 @@ function begin(plan: ProbePlan, { entropy, unixNow }: ProbeParts, message: Uint8
   );
   staticShared.fill(0);
   if (handshake === 'bad-handshake') return undefined;
+  disguise?.mark(message, 0, messageType.initiation);
   writeMac1(suite, macKey(suite, edgeKey), message);
   return { handshake, ownMacKey: macKey(suite, publicKey) };
 }

@@ -3,6 +3,7 @@
  * is left only for one that is clearly nearer, for a while already, and never while it is busy; a dead one at once.
  */
 
+import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import { after, type MonoMs, minuteMs, secondMs } from '../../shared/core/base/time.ts';
 
 /** What is known of one edge that is not in use. */
@@ -16,7 +17,7 @@ export interface EdgeRecord {
 export type EdgeRecords = ReadonlyMap<string, EdgeRecord>;
 
 /** Of one probe; absent: nobody answered. */
-export type ProbeResult = { readonly rttMs: number } | undefined;
+export type ProbeResult = { readonly rttMs: number; readonly place?: Endpoint } | undefined;
 
 /** An answer is believed for so long. */
 export const freshMs: number = 90 * secondMs;

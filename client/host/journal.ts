@@ -205,7 +205,12 @@ function isChange(value: unknown): value is HostChange {
         one['words'].every(isText)
       );
     case 'resolv-conf':
-      return isText(one['path']) && isFileState(one['before']) && isText(one['written']);
+      return (
+        isText(one['path']) &&
+        isFileState(one['before']) &&
+        isText(one['written']) &&
+        (one['earlier'] === undefined || isText(one['earlier']))
+      );
     case 'resolvconf':
       return isText(one['record']);
     case 'sysctl':

@@ -61,8 +61,8 @@ export class HostDns implements DnsPort, DnsDesk {
   #isStarted = false;
   #isTaken = false;
   #isLost = false;
-  /** Port 53 should be closed for others, and is not. */
-  #isPortOpen = false;
+  /** Port 53 should be closed for others. */
+  #wantsGuard = false;
 
   constructor(options: HostDnsOptions) {
     this.#options = options;
@@ -105,7 +105,7 @@ export class HostDns implements DnsPort, DnsDesk {
     this.#mode = undefined;
     this.#isStarted = false;
     this.#isTaken = false;
-    this.#isPortOpen = false;
+    this.#wantsGuard = false;
     try {
       await this.#options.guard.release();
       await this.#options.system.release();
@@ -198,11 +198,9 @@ export class HostDns implements DnsPort, DnsDesk {
     const { guard, guardPlan, system } = this.#options;
     const isAlone = mode === 'doh' || mode === 'dot';
     const plan = guardPlan(system.decision?.owner ?? 'none');
-    if (isAlone && this.#isTaken && plan.isWanted) this.#isPortOpen = !(await guard.apply(plan.other));
-    else {
-      this.#isPortOpen = false;
-      await guard.release();
-    }
+    this.#wantsGuard = isAlone && this.#isTaken && plan.isWanted;
+    if (this.#wantsGuard) await guard.apply(plan.other);
+    else await guard.release();
   }
 
   /** Our own address, where it is one that the system can be told. */
@@ -257,7 +255,8 @@ export class HostDns implements DnsPort, DnsDesk {
     }
     if (this.#mode === 'tunnel' && !this.#isTaken) items.push(healthItem('dns-not-managed'));
     if (this.#isLost) items.push(healthItem('dns-lost'));
-    if (this.#isPortOpen) items.push(healthItem('dns-port-open'));
+    // Its program may have ended since.
+    if (this.#wantsGuard && !this.#options.guard.isHolding) items.push(healthItem('dns-port-open'));
     if (this.#dns?.hasUnfiltered === true) items.push(healthItem('dns-unfiltered'));
     if (this.#dns?.isUnanswered === true) items.push(healthItem('dns-unanswered'));
     const untrusted = this.#dns?.untrusted ?? [];

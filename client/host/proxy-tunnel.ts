@@ -35,6 +35,8 @@ export interface ProxyTunnelOptions {
   readonly startWorker: (plan: ProxyWorkerPlan) => Promise<FlowBackend>;
   /** A send went unanswered for a second. */
   readonly onUnanswered: () => void;
+  /** Datagrams are lost on their way to us. */
+  readonly onLossy?: () => void;
   /** The list of the split tunnel, as text; absent: everything goes into the tunnel. */
   readonly rules?: () => string;
   readonly log: Log;
@@ -42,7 +44,7 @@ export interface ProxyTunnelOptions {
 
 /** A worker that stands, with its port bound. */
 interface Open {
-  readonly plan: ProxyPlan;
+  plan: ProxyPlan;
   readonly backend: FlowBackend;
   readonly port: number;
 }
@@ -89,6 +91,7 @@ export class ProxyTunnel implements ProxyPort {
 
   async openPort(plan: ProxyPlan): Promise<void> {
     if (this.#open !== undefined && isDeepStrictEqual(this.#open.plan, plan)) return;
+    if (await this.#becomes(plan)) return;
     await this.close();
     const backend = await this.#options.startWorker(workerPlan(plan));
     const rules = this.#options.rules?.() ?? '';
@@ -102,6 +105,22 @@ export class ProxyTunnel implements ProxyPort {
       await backend.stop();
       throw error;
     }
+  }
+
+  /** The worker that stands takes over another edge's tunnel, on the same port. False where it cannot, or there is none. */
+  async #becomes(plan: ProxyPlan): Promise<boolean> {
+    const open = this.#open;
+    if (open === undefined || this.#run !== undefined) return false;
+    const { mtu, access } = open.plan;
+    if (mtu !== plan.mtu || !isDeepStrictEqual(access, plan.access)) return false;
+    try {
+      await ask(open.backend, 'become', workerPlan(plan).settings);
+    } catch {
+      return false; // It ended meanwhile.
+    }
+    if (this.#open !== open) return false;
+    open.plan = plan;
+    return true;
   }
 
   /** The list of the split tunnel is another one: for connections from now on. Never rejects. */
@@ -199,6 +218,10 @@ export class ProxyTunnel implements ProxyPort {
     return this.#run === undefined ? undefined : this.#open?.backend.status();
   }
 
+  async rest(isResting: boolean): Promise<void> {
+    await this.#open?.backend.rest?.(isResting);
+  }
+
   async close(): Promise<void> {
     this.#run?.unsubscribe();
     this.#run = undefined;
@@ -218,8 +241,9 @@ export class ProxyTunnel implements ProxyPort {
       this.#settle(run);
       return;
     }
-    const { onUnanswered, log } = this.#options;
-    announce(event, { backend, onFact: run.onFact, onUnanswered, log });
+    const { onUnanswered, onLossy, log } = this.#options;
+    const heard = onLossy === undefined ? {} : { onLossy };
+    announce(event, { backend, onFact: run.onFact, onUnanswered, ...heard, log });
   }
 
   /** Our edge must answer its challenge; of a stock server any authenticated packet is enough. */

@@ -27,6 +27,8 @@ export class Pulse {
   #watch: StallWatch | undefined;
   #cancel: (() => void) | undefined;
   #isTicking = false;
+  #sentBytes = 0;
+  #onLarge: (() => void) | undefined;
   #tickAgain = false;
 
   constructor(options: PulseOptions) {
@@ -37,12 +39,17 @@ export class Pulse {
   start(options: StallOptions): void {
     this.stop();
     this.#watch = new StallWatch(options, this.#options.clock.now());
+    this.#sentBytes = 0;
     this.#tick();
   }
 
-  /** The machine woke or moved, or the device announced an unanswered send: asks the far end at once. */
-  doubt(): void {
+  /**
+   * The machine woke or moved, or the device announced an unanswered send: asks the far end at once. `onLarge` is called
+   * where so much was sent since the last look that a large packet may be among it.
+   */
+  doubt(onLarge?: () => void): void {
     if (this.#watch === undefined) return;
+    this.#onLarge = onLarge ?? this.#onLarge;
     this.#watch.handleDoubt();
     this.#tick();
   }
@@ -50,6 +57,7 @@ export class Pulse {
   /** No fact comes after this, and nothing wakes the machine. Idempotent. */
   stop(): void {
     this.#watch = undefined;
+    this.#onLarge = undefined;
     this.#cancel?.();
     this.#cancel = undefined;
   }
@@ -93,7 +101,11 @@ export class Pulse {
     if (watch !== this.#watch) return 0;
     if (found === undefined) return undefined;
     const before = watch.verdict;
-    const said = watch.tick(countersOf(found), clock.now());
+    const counters = countersOf(found);
+    if (counters.txBytes - this.#sentBytes >= largeBytes) this.#onLarge?.();
+    this.#onLarge = undefined;
+    this.#sentBytes = counters.txBytes;
+    const said = watch.tick(counters, clock.now());
     if (said.probe) {
       // A probe that cannot be sent is one that is not answered.
       probe().catch((error: unknown) => log.debug('the probe was not sent', { text: String(error) }));
@@ -112,6 +124,8 @@ export class Pulse {
 }
 
 const retryMs = 1000;
+/** IPv6 promises that so much passes (RFC 8200 §5). */
+const largeBytes = 1280;
 
 /** Of all peers together. */
 export function countersOf({ peers }: Pick<DeviceStatus, 'peers'>): TunnelCounters {

@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { Run } from '../../shared/node/run.ts';
 import { writeAtomic } from '../settings/atomic-file.ts';
+import { commandGroup } from './accounts.ts';
+import { type PolkitPlan, removePolicy, writePolicy } from './polkit.ts';
 
 export const unitName = 'culvert.service';
 export const unitFolder = '/etc/systemd/system';
-/** Members may command the system's daemon. */
-export const groupName = 'culvert';
 const ownMark = '# Written by: culvert service install';
 
 export interface UnitPlan {
@@ -20,6 +20,8 @@ export interface UnitPlan {
   readonly node: string;
   readonly entry: string;
   readonly stateDir: string;
+  /** Where polkit is asked to let accounts command the daemon; absent: nowhere. */
+  readonly polkit?: PolkitPlan;
 }
 
 /**
@@ -91,6 +93,8 @@ interface Installed {
   readonly path: string;
   /** The group is ours to remove. */
   readonly madeGroup: boolean;
+  /** File of polkit, where one was written. */
+  readonly policy?: string;
 }
 
 /** Installs, enables and starts it; repeated, brings it up to date. What was done, in sentences. */
@@ -107,17 +111,21 @@ export async function installUnit(plan: UnitPlan, places: SystemdPlaces): Promis
   const hadGroup = await hasGroup(run);
   const before = readInstalled(journal);
   const madeGroup = before?.madeGroup ?? !hadGroup;
-  writeAtomic(journal, `${JSON.stringify({ path, madeGroup } satisfies Installed)}\n`);
-  if (!hadGroup) await run('groupadd', ['--system', groupName]);
+  const policy = plan.polkit?.path;
+  const installed: Installed = { path, madeGroup, ...(policy === undefined ? {} : { policy }) };
+  writeAtomic(journal, `${JSON.stringify(installed)}\n`);
+  if (!hadGroup) await run('groupadd', ['--system', commandGroup]);
   mkdirSync(folder, { recursive: true });
   writeFileSync(path, unitText(plan), { mode: 0o644 });
+  const canAsk = plan.polkit !== undefined && writePolicy(plan.polkit);
   await run('systemctl', ['daemon-reload']);
   await run('systemctl', ['enable', unitName]);
   await run('systemctl', ['restart', unitName]);
   return [
     `Wrote ${path}; the daemon runs now, and from every start of this machine.`,
-    ...(hadGroup ? [] : [`Made the group ${groupName}.`]),
-    `To command it without sudo: usermod -aG ${groupName} USER, and log in again.`,
+    ...(hadGroup ? [] : [`Made the group ${commandGroup}.`]),
+    ...(canAsk ? ['The window may ask an administrator for permission (polkit).'] : []),
+    'To command it without sudo: sudo culvert account allow USER',
   ];
 }
 
@@ -134,9 +142,12 @@ export async function removeUnit(places: SystemdPlaces): Promise<readonly string
     await run('systemctl', ['daemon-reload'], { allowFailure: true });
     done.push(`Stopped the daemon and removed ${path}.`);
   }
+  if (installed?.policy !== undefined && removePolicy(installed.policy)) {
+    done.push(`Removed ${installed.policy}.`);
+  }
   if (installed?.madeGroup === true && (await isEmptyGroup(run))) {
-    await run('groupdel', [groupName], { allowFailure: true });
-    done.push(`Removed the group ${groupName}.`);
+    await run('groupdel', [commandGroup], { allowFailure: true });
+    done.push(`Removed the group ${commandGroup}.`);
   }
   rmSync(journal, { force: true });
   return done;
@@ -160,18 +171,19 @@ function isOurs(path: string): boolean {
 
 function readInstalled(path: string): Installed | undefined {
   try {
-    const { path: unit, madeGroup } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Installed>;
-    return typeof unit === 'string' && typeof madeGroup === 'boolean' ? { path: unit, madeGroup } : undefined;
+    const { path: unit, madeGroup, policy } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Installed>;
+    if (typeof unit !== 'string' || typeof madeGroup !== 'boolean') return undefined;
+    return { path: unit, madeGroup, ...(typeof policy === 'string' ? { policy } : {}) };
   } catch {
     return undefined; // Never installed, or by hand.
   }
 }
 
 async function hasGroup(run: Run): Promise<boolean> {
-  return (await run('getent', ['group', groupName], { allowFailure: true })).exitCode === 0;
+  return (await run('getent', ['group', commandGroup], { allowFailure: true })).exitCode === 0;
 }
 
 async function isEmptyGroup(run: Run): Promise<boolean> {
-  const { exitCode, stdout } = await run('getent', ['group', groupName], { allowFailure: true });
+  const { exitCode, stdout } = await run('getent', ['group', commandGroup], { allowFailure: true });
   return exitCode === 0 && stdout.trim().endsWith(':');
 }

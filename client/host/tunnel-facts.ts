@@ -57,13 +57,18 @@ export interface AnnounceOptions {
   readonly onFact: (fact: Fact) => void;
   /** A send went unanswered for a second. */
   readonly onUnanswered: () => void;
+  /** Datagrams are lost on their way to us. */
+  readonly onLossy?: () => void;
   readonly log: Log;
 }
 
 /** The fact that an event of the device is; where it roamed, once the device has said where to. */
 export function announce(event: TunnelEvent, options: AnnounceOptions): void {
-  const { backend, onFact, onUnanswered, log } = options;
+  const { backend, onFact, onUnanswered, onLossy, log } = options;
   switch (event.kind) {
+    case 'lossy':
+      onLossy?.();
+      return;
     case 'unanswered':
       onUnanswered();
       return;

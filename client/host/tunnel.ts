@@ -3,25 +3,36 @@
  * file, with its UAPI socket, so that `wg show` reads it. Decides nothing.
  */
 
-import { createSocket } from 'node:dgram';
 import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
+import { zeroKey } from '../../shared/core/uapi/values.ts';
 import type { TunnelBackend } from '../../shared/node/dataplane/messages.ts';
 import type { UapiServer, UapiServerOptions } from '../../shared/node/uapi/uapi-socket.ts';
 import type { Fact } from '../connection/event.ts';
 import type { PeerEndpoint } from '../connection/state.ts';
 import type { TunnelPlan, TunnelPort } from '../driver/ports.ts';
-import { type ProbeTarget, probeTarget } from '../driver/probe-target.ts';
+import { probeTarget } from '../driver/probe-target.ts';
 import type { SessionKeys } from '../quantum/session-keeper.ts';
+import { ProbeSocket } from './probe-socket.ts';
 import { announce, copiesFor, deviceChangeFor, endedProblem, rekeyFor, renewalFor } from './tunnel-facts.ts';
 
 export interface HostTunnelOptions {
-  readonly startThread: (interfaceName: string, mtu: number) => Promise<TunnelBackend>;
+  /** `disguised`: messages are not WireGuard's own, which no kernel can do. */
+  readonly startThread: (interfaceName: string, mtu: number, disguised: boolean) => Promise<TunnelBackend>;
   readonly serveUapi: (options: UapiServerOptions) => Promise<UapiServer>;
   /** A send went unanswered for a second. */
   readonly onUnanswered: () => void;
+  /** Datagrams are lost on their way to us. */
+  readonly onLossy?: () => void;
   readonly log: Log;
+}
+
+/** A thread with its interface, and nothing that it could carry. */
+interface Kept {
+  readonly backend: TunnelBackend;
+  readonly interfaceName: string;
+  readonly mtu: number;
 }
 
 interface Open {
@@ -33,17 +44,19 @@ interface Open {
 
 export class HostTunnel implements TunnelPort {
   readonly #options: HostTunnelOptions;
+  readonly #probes = new ProbeSocket();
   #open: Open | undefined;
+  #kept: Kept | undefined;
 
   constructor(options: HostTunnelOptions) {
     this.#options = options;
   }
 
   async start(plan: TunnelPlan, onFact: (fact: Fact) => void): Promise<void> {
-    await this.stop();
-    const backend = await this.#options.startThread(plan.interfaceName, plan.mtu);
-    const { log, onUnanswered } = this.#options;
-    const unsubscribe = backend.onEvent((event) => announce(event, { backend, onFact, onUnanswered, log }));
+    const backend = await this.#backendFor(plan);
+    const { log, onUnanswered, onLossy } = this.#options;
+    const hears = { backend, onFact, onUnanswered, ...(onLossy === undefined ? {} : { onLossy }), log };
+    const unsubscribe = backend.onEvent((event) => announce(event, hears));
     try {
       // The mark comes first: not one datagram may leave without it.
       await backend.configure({ fwmark: plan.mark, peers: [] });
@@ -60,18 +73,52 @@ export class HostTunnel implements TunnelPort {
     this.#open = { backend, plan, unsubscribe, uapi: await this.#serve(backend, onFact) };
   }
 
-  async stop(): Promise<void> {
+  async stop(keeps = false): Promise<void> {
     const open = this.#open;
+    const kept = this.#kept;
     this.#open = undefined;
+    this.#kept = undefined;
+    this.#probes.close();
+    await kept?.backend.stop();
     if (open === undefined) return;
     open.unsubscribe();
     await open.uapi?.close();
+    if (keeps && (await this.#keep(open))) return;
     await open.backend.stop();
+  }
+
+  /** False where it has to be stopped. */
+  async #keep({ backend, plan }: Open): Promise<boolean> {
+    if (isDisguised(plan)) return false;
+    const { interfaceName, mtu } = plan;
+    const kept: Kept = { backend, interfaceName, mtu };
+    try {
+      await backend.configure({ privateKey: zeroKey(), replacePeers: true, peers: [] });
+    } catch {
+      return false; // It ended meanwhile.
+    }
+    this.#kept = kept;
+    backend.onEnd(() => {
+      if (this.#kept === kept) this.#kept = undefined;
+    });
+    return true;
+  }
+
+  /** What was kept where it fits, else another one. */
+  async #backendFor(plan: TunnelPlan): Promise<TunnelBackend> {
+    const { interfaceName, mtu } = plan;
+    const kept = this.#kept;
+    if (kept?.interfaceName === interfaceName && kept.mtu === mtu && !isDisguised(plan)) {
+      this.#kept = undefined;
+      return kept.backend;
+    }
+    await this.stop();
+    return this.#options.startThread(interfaceName, mtu, isDisguised(plan));
   }
 
   async probe(): Promise<void> {
     const target = this.#open === undefined ? undefined : probeTarget(this.#open.plan.edge);
-    if (target !== undefined) await sendDatagram(target);
+    if (target !== undefined) await this.#probes.send(target);
   }
 
   async renew(endpoints: readonly PeerEndpoint[]): Promise<void> {
@@ -93,6 +140,10 @@ export class HostTunnel implements TunnelPort {
 
   async status(): Promise<DeviceStatus | undefined> {
     return this.#open?.backend.status();
+  }
+
+  async rest(isResting: boolean): Promise<void> {
+    await this.#open?.backend.rest?.(isResting);
   }
 
   /** `wg show` is a courtesy: without it the tunnel works as well. */
@@ -117,14 +168,6 @@ export class HostTunnel implements TunnelPort {
   }
 }
 
-function sendDatagram(target: ProbeTarget): Promise<void> {
-  const socket = createSocket(target.from.includes(':') ? 'udp6' : 'udp4');
-  return new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind(0, target.from, () => {
-      socket.send(target.payload, target.port, target.address, (error) =>
-        error === null ? resolve() : reject(error),
-      );
-    });
-  }).finally(() => socket.close());
+function isDisguised({ edge }: TunnelPlan): boolean {
+  return edge.config.interface.disguise !== undefined;
 }

@@ -54,6 +54,8 @@ export class Vitals {
   #watched: readonly PeerEndpoint[] = [];
   #isOn = false;
   #isOffline = false;
+  /** The tunnel that rests because there is no network. */
+  #resting: TunnelPort | undefined;
 
   constructor(options: VitalsOptions) {
     this.#options = options;
@@ -90,14 +92,15 @@ export class Vitals {
       this.#watched = endpoints;
       this.#network?.rebase();
     }
+    this.#followRest(state);
     this.#followPulse(state);
     this.#noticeOffline(state);
   }
 
   /** A send went unanswered. */
   doubt(): void {
-    this.#pulse.doubt();
-    this.#options.mtu.handleSuspicion();
+    // Where nothing large was sent, none was lost.
+    this.#pulse.doubt(() => this.#options.mtu.handleSuspicion());
   }
 
   /** The network is another one, or the machine woke. */
@@ -133,6 +136,24 @@ export class Vitals {
     this.#pulse.start({ ...habitsOf(state.edge), probeBytes, ...roundTrip(state) });
     const plan = state.reach === 'device' ? this.#options.mtuPlanFor(state.edge) : undefined;
     if (plan !== undefined) this.#options.mtu.start(plan);
+  }
+
+  /** A tunnel that stands without a network tries nothing until there is one. */
+  #followRest(state: ConnectionState): void {
+    const rests = state.kind === 'waiting' && state.kept !== undefined;
+    const tunnel = rests ? this.#tunnel() : undefined;
+    if (tunnel === this.#resting) return;
+    const before = this.#resting;
+    this.#resting = tunnel;
+    for (const [one, isResting] of [
+      [before, false],
+      [tunnel, true],
+    ] as const) {
+      // It ended meanwhile, or ends now.
+      one?.rest?.(isResting).catch((error: unknown) => {
+        this.#options.log.debug('the tunnel was not told to rest', { text: String(error), isResting });
+      });
+    }
   }
 
   /** Where there was no network from the start, nobody would ever say that it is gone. */

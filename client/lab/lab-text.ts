@@ -22,26 +22,28 @@ export function lineText({ ms, kind, text }: StoryLine): string {
 }
 
 export function endText(story: Story): string {
-  const { firstPageMs, backMs, longestGapMs, outside } = story;
+  const { firstPageMs, backMs, longestGapMs, downloadMs, outside } = story;
   const first =
     firstPageMs === undefined
       ? 'No page loaded; nothing left this laptop outside the tunnel.'
       : `First page after ${seconds(firstPageMs)}.`;
   const back = backMs === undefined ? '' : ` A page again ${seconds(backMs)} after the last step.`;
   const gap = longestGapMs === undefined ? '' : ` Longest time without pages: ${seconds(longestGapMs)}.`;
+  const file = downloadMs === undefined ? '' : ` The file was there after ${seconds(downloadMs)}.`;
   if (outside > 0) return `${outside} pages came PAST the tunnel. That is a bug: please report it.`;
-  return `${first}${back}${gap}`;
+  return `${first}${back}${gap}${file}`;
 }
 
 /** The table of a test run: one line for each network and mode. */
 export function tableText(stories: readonly Story[]): string {
-  const head = ['network', 'mode', 'first page', 'after the last step', 'longest gap', 'states'];
+  const head = ['network', 'mode', 'first page', 'after the last step', 'longest gap', 'the file', 'states'];
   const rows = stories.map((story) => [
     story.network,
     story.mode,
     optional(story.firstPageMs),
     optional(story.backMs),
     optional(story.longestGapMs),
+    optional(story.downloadMs),
     [story.states.join(' → '), story.health.join(' ')].filter((text) => text !== '').join('; '),
   ]);
   return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');

@@ -36,6 +36,8 @@ export type Happening =
   | { readonly do: 'wake' }
   | { readonly do: 'kill-edge' }
   | { readonly do: 'start-edge' }
+  /** Somebody begins to load a file; the story waits for it. */
+  | { readonly do: 'download'; readonly kilobytes: number }
   /** All faults end. */
   | { readonly do: 'clear' };
 
@@ -46,11 +48,23 @@ export type LabStep = (Fault | Happening) & {
   readonly atMs: number;
 };
 
+/** What came of a network when it was written down. */
+export interface Seen {
+  readonly mode: string;
+  readonly states: readonly string[];
+  /** Codes, sorted. */
+  readonly health: readonly string[];
+  /** A page came through the tunnel. */
+  readonly loads: boolean;
+}
+
 export interface LabNetwork {
   readonly name: string;
   /** What a person meets there. */
   readonly sentence: string;
   readonly steps: readonly LabStep[];
+  /** Of a trace that was recorded. */
+  readonly saw?: Seen;
 }
 
 export const labNetworks: readonly LabNetwork[] = [
@@ -71,7 +85,10 @@ export const labNetworks: readonly LabNetwork[] = [
   {
     name: 'udp-throttle',
     sentence: 'A mobile network: UDP passes at 20 kilobytes a second, the rest is dropped.',
-    steps: [{ do: 'throttle-udp', kilobytes: 20, from: 'start', atMs: 0 }],
+    steps: [
+      { do: 'throttle-udp', kilobytes: 20, from: 'start', atMs: 0 },
+      { do: 'download', kilobytes: 1000, from: 'page', atMs: 500 },
+    ],
   },
   {
     name: 'big-udp-drop',
@@ -142,8 +159,18 @@ export const routerPorts = { signIn: 8080, falseDns: 5354, wideDns: 5355, falseT
 /** Of the edge's HTTPS listener in the lab. */
 export const edgeHttpsPort = 8443;
 
-const isFault = (step: Fault | Happening): step is Fault =>
-  !['narrow-link', 'sign-in', 'move', 'sleep', 'wake', 'kill-edge', 'start-edge', 'clear'].includes(step.do);
+const happenings: ReadonlySet<string> = new Set<Happening['do']>([
+  'narrow-link',
+  'sign-in',
+  'move',
+  'sleep',
+  'wake',
+  'kill-edge',
+  'start-edge',
+  'download',
+  'clear',
+]);
+const isFault = (step: Fault | Happening): step is Fault => !happenings.has(step.do);
 
 /** The faults that hold once these steps were taken, in their order. */
 export function faultsAfter(steps: readonly (Fault | Happening)[]): readonly Fault[] {
@@ -248,6 +275,8 @@ export function stepText(step: Fault | Happening): string {
       return 'the edge dies';
     case 'start-edge':
       return 'the edge is started again';
+    case 'download':
+      return `somebody loads a file of ${step.kilobytes} kilobytes`;
     case 'clear':
       return 'the network is good again';
   }
@@ -262,6 +291,7 @@ const when = {
 };
 const bytes = Type.Integer({ minimum: 576, maximum: 65_535 });
 const linkBytes = Type.Integer({ minimum: 1280, maximum: 1500 });
+const fileKilobytes = Type.Integer({ minimum: 1, maximum: 100_000 });
 const plainWords = [
   'block-udp',
   'hijack-dns',
@@ -275,6 +305,8 @@ const plainWords = [
   'start-edge',
   'clear',
 ] as const;
+const word = Type.String({ maxLength: 64 });
+const words = Type.Array(word, { maxItems: maxSteps });
 const traceShape: Shape<LabNetwork> = shapeOf<LabNetwork>(
   Type.Object(
     {
@@ -296,9 +328,13 @@ const traceShape: Shape<LabNetwork> = shapeOf<LabNetwork>(
             { do: Type.Literal('lose'), percent: Type.Number({ minimum: 0, maximum: 100 }), ...when },
             strict,
           ),
+          Type.Object({ do: Type.Literal('download'), kilobytes: fileKilobytes, ...when }, strict),
           Type.Object({ do: Type.Literal('narrow-link'), bytes: linkBytes, ...when }, strict),
         ]),
         { maxItems: maxSteps },
+      ),
+      saw: Type.Optional(
+        Type.Object({ mode: word, states: words, health: words, loads: Type.Boolean() }, strict),
       ),
     },
     strict,

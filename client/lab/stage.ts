@@ -3,7 +3,7 @@
  * servers, a web server, and somebody who opens a page. Does what a step of a network says. Shows nothing.
  */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { unreachable } from '../../shared/core/base/assert.ts';
@@ -12,10 +12,12 @@ import type { Mode } from '../../shared/core/control/status.ts';
 import { ControlClient } from '../../shared/node/control/socket-client.ts';
 import type { Child } from '../../shared/node/lab/child.ts';
 import type { LabHost } from '../../shared/node/lab/topology.ts';
+import { transportsPath } from '../settings/paths.ts';
 import { programPath, untilAnswers } from '../start/programs.ts';
+import type { DownloadLine } from './download-program.ts';
 import { edgeHttpsPort, type Fault, faultsAfter, type Happening, routerPorts } from './networks.ts';
 import type { PageLine } from './page-program.ts';
-import { edgeName, LabWorld, pageUrl } from './world.ts';
+import { downloadUrl, edgeName, LabWorld, pageUrl, places } from './world.ts';
 
 const readyMs = 60_000;
 const closedMs = 15_000;
@@ -28,12 +30,14 @@ const webProgram = fileURLToPath(new URL('../start/far-web-program.ts', import.m
 
 export class LabStage {
   readonly world: LabWorld;
-  readonly mode: Mode;
+  #mode: Mode;
   readonly #children: Child[] = [];
-  readonly #taken: (Fault | Happening)[] = [];
+  #taken: (Fault | Happening)[] = [];
   #edge: Child | undefined;
   #daemon: Child | undefined;
   #page: Child | undefined;
+  #download: Child | undefined;
+  #hasFalseEdge = false;
   #cleared = false;
 
   static async build(mode: Mode): Promise<LabStage> {
@@ -42,7 +46,11 @@ export class LabStage {
 
   private constructor(world: LabWorld, mode: Mode) {
     this.world = world;
-    this.mode = mode;
+    this.#mode = mode;
+  }
+
+  get mode(): Mode {
+    return this.#mode;
   }
 
   /** Of the laptop's daemon. */
@@ -56,16 +64,39 @@ export class LabStage {
 
   /** Everything runs, the client is enrolled and off. */
   async start(): Promise<void> {
-    const { router, web, laptop } = this.world;
+    const { router, web } = this.world;
     const servers = await this.#start(router, 'the router', join(scripts, 'router-program.ts'));
     const far = await this.#start(web, 'the web server', webProgram, String(webPort));
-    const way = this.mode === 'proxy' ? [String(proxyPort)] : [];
-    const words = [process.execPath, join(scripts, 'page-program.ts'), pageUrl, ...way];
-    this.#page = this.#keep(await laptop.start('the visitor', words, { input: true }));
+    this.#page = await this.#visit('page-program.ts', pageUrl);
     await Promise.all([servers.waitFor(/^ready$/m, readyMs), far.waitFor(/listening/, readyMs)]);
     await this.#initEdge();
     await Promise.all([this.#startEdge(), this.#startDaemon()]);
     await this.#enroll();
+  }
+
+  /** As after `start`, in this mode: the client is off, the network good, and nothing is remembered of what it needed. */
+  async again(mode: Mode): Promise<void> {
+    this.#daemon?.signal('SIGCONT');
+    await this.control.call('disconnect');
+    await this.#untilOff();
+    for (const child of [this.#page, this.#download]) await child?.end();
+    this.#download = undefined;
+    this.#taken = [];
+    await this.world.restore();
+    if (this.#edge?.hasExited === true) await this.#startEdge();
+    rmSync(transportsPath(this.#clientFolder), { force: true });
+    this.#mode = mode;
+    await this.#choose();
+    this.#page = await this.#visit('page-program.ts', pageUrl);
+  }
+
+  async #untilOff(): Promise<void> {
+    const deadline = performance.now() + closedMs;
+    while ((await this.control.call('status')).state !== 'off') {
+      if (performance.now() > deadline)
+        throw new CulvertError('timeout', { text: 'The client did not end.' });
+      await new Promise((resolve) => setTimeout(resolve, lookMs));
+    }
   }
 
   /** Until the client has closed the laptop: from then on nothing may leave it outside the tunnel. */
@@ -89,6 +120,12 @@ export class LabStage {
   pageLines(): readonly PageLine[] {
     const lines = (this.#page?.stdout ?? '').split('\n').filter((line) => line.startsWith('{'));
     return lines.map((line) => JSON.parse(line) as PageLine);
+  }
+
+  /** Of the file that is being loaded, once it is there or failed. */
+  downloaded(): DownloadLine | undefined {
+    const line = /^\{.*\}$/m.exec(this.#download?.stdout ?? '')?.[0];
+    return line === undefined ? undefined : (JSON.parse(line) as DownloadLine);
   }
 
   /** Makes it so. */
@@ -123,6 +160,9 @@ export class LabStage {
         return;
       case 'start-edge':
         return this.#startEdge();
+      case 'download':
+        this.#download = await this.#visit('download-program.ts', downloadUrl, String(step.kilobytes * 1000));
+        return;
       default:
         return unreachable(step);
     }
@@ -135,6 +175,10 @@ export class LabStage {
     this.#daemon?.signal('SIGCONT');
     for (const child of this.#children.toReversed()) await child.end();
     await this.world.down();
+  }
+
+  get #clientFolder(): string {
+    return join(this.world.folder, 'client');
   }
 
   get #edgeFolder(): string {
@@ -157,6 +201,8 @@ export class LabStage {
 
   /** Another edge with keys of its own, where intercepted connections arrive. */
   async #startFalseEdge(): Promise<void> {
+    if (this.#hasFalseEdge) return;
+    this.#hasFalseEdge = true;
     const { router, folder } = this.world;
     const own = join(folder, 'false');
     mkdirSync(own, { mode: 0o700 });
@@ -170,13 +216,19 @@ export class LabStage {
   }
 
   async #startDaemon(): Promise<void> {
-    const places = ['--state-dir', join(this.world.folder, 'client'), '--socket', this.socket];
-    const words = [programPath('culvert'), 'daemon', '--foreground', ...places];
+    const own = ['--state-dir', this.#clientFolder, '--socket', this.socket];
+    const words = [programPath('culvert'), 'daemon', '--foreground', ...own];
     const daemon = this.#keep(await this.world.laptop.start('culvert daemon', words));
     this.#daemon = daemon;
     await untilAnswers(daemon, () => this.control.call('status'), readyMs);
+    await this.#choose();
+  }
+
+  /** The mode, and a resolver that this world has. */
+  async #choose(): Promise<void> {
     const ours = this.mode === 'proxy' ? { 'proxy.port': proxyPort } : {};
-    await this.control.call('changeSettings', { mode: this.mode, ...ours });
+    const names = this.mode === 'tunnel+doh' ? { 'dns.upstreams': `udp://${places.router}` } : {};
+    await this.control.call('changeSettings', { mode: this.mode, ...ours, ...names });
   }
 
   async #enroll(): Promise<void> {
@@ -186,6 +238,12 @@ export class LabStage {
     const { link } = JSON.parse(stdout) as { readonly link: string };
     const enroll = ['enroll', link, '--name', 'laptop', '--socket', this.socket];
     await laptop.run(programPath('culvert'), enroll, { timeoutMs: readyMs });
+  }
+
+  async #visit(program: string, ...more: readonly string[]): Promise<Child> {
+    const way = this.mode === 'proxy' ? [String(proxyPort)] : [];
+    const words = [process.execPath, join(scripts, program), ...more, ...way];
+    return this.#keep(await this.world.laptop.start('the visitor', words, { input: true }));
   }
 
   async #start(host: LabHost, name: string, ...words: readonly string[]): Promise<Child> {

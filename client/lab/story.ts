@@ -30,6 +30,8 @@ export interface Story {
   readonly backMs?: number;
   /** The longest time in which no page loaded, once one had. */
   readonly longestGapMs?: number;
+  /** From its step until the whole file was there; absent where none was loaded, or it never came. */
+  readonly downloadMs?: number;
   /** Pages that came past the tunnel. Must be 0. */
   readonly outside: number;
   readonly lines: readonly StoryLine[];
@@ -60,6 +62,8 @@ export class StoryTeller {
   #backAt: number | undefined;
   #lostAt: number | undefined;
   #longestGapMs: number | undefined;
+  #downloadMs: number | undefined;
+  #isLoading = false;
   #pagesRead = 0;
   #outside = 0;
 
@@ -89,6 +93,7 @@ export class StoryTeller {
   async #follow(left: LabStep[]): Promise<void> {
     while (!this.#options.signal.aborted) {
       this.#readPages();
+      this.#readDownload();
       const now = Date.now();
       const due = left.find((step) => this.#isDue(step, now));
       if (due !== undefined) {
@@ -97,7 +102,7 @@ export class StoryTeller {
         continue;
       }
       const isBack = this.#backAt !== undefined && this.#states.at(-1) === 'connected';
-      if (left.length === 0 && isBack) return;
+      if (left.length === 0 && isBack && !this.#isLoading) return;
       const waitedSince = Math.max(this.#lastStepAt, left.length === 0 ? 0 : (this.#firstPageAt ?? 0));
       const latest = Math.max(
         0,
@@ -121,10 +126,19 @@ export class StoryTeller {
   async #take(step: LabStep): Promise<void> {
     this.#write('step', stepText(step));
     await this.#stage.take(step);
+    this.#isLoading ||= step.do === 'download';
     this.#lastStepAt = Date.now();
     this.#backAt = undefined;
     // Before the laptop is closed nobody opens pages: they would come past the tunnel, as they may.
     if (step.from !== 'start') this.#stage.ask();
+  }
+
+  #readDownload(): void {
+    const line = this.#isLoading ? this.#stage.downloaded() : undefined;
+    if (line === undefined) return;
+    this.#isLoading = false;
+    if (line.ok) this.#downloadMs = line.endedAt - line.begunAt;
+    this.#write('page', line.ok ? 'the file is there' : 'the file could not be loaded', line.endedAt);
   }
 
   #readPages(): void {
@@ -198,6 +212,7 @@ export class StoryTeller {
       ...(this.#firstPageAt === undefined ? {} : { firstPageMs: this.#firstPageAt - this.#connectedAt }),
       ...(isLater && this.#backAt !== undefined ? { backMs: this.#backAt - this.#lastStepAt } : {}),
       ...(this.#longestGapMs === undefined ? {} : { longestGapMs: this.#longestGapMs }),
+      ...(this.#downloadMs === undefined ? {} : { downloadMs: this.#downloadMs }),
       outside: this.#outside,
       lines: this.#lines,
     };

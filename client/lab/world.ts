@@ -30,6 +30,8 @@ export const places = {
 /** As the laptop's name server knows it. */
 export const edgeName = 'edge.example';
 export const pageUrl: string = `http://${places.web}/`;
+/** Without an end. */
+export const downloadUrl: string = `${pageUrl}down`;
 
 const usualMtu = 1500;
 let worldsOfThisProcess = 0;
@@ -103,6 +105,14 @@ export class LabWorld {
       `-6 route replace default via 2001:db8:2::1 dev ${right}`,
     ];
     await this.#batch(this.laptop, lines);
+  }
+
+  /** As it was built. */
+  async restore(): Promise<void> {
+    await this.hold([]);
+    await this.narrow(usualMtu);
+    const [, away] = routerLinks.laptop;
+    await this.#batch(this.laptop, [`link set ${away} down`, `addr flush dev ${away}`, ...homeLines]);
   }
 
   async unplug(): Promise<void> {

@@ -137,6 +137,9 @@ export class PortalDesk {
     }
     // Whoever is through, or wants none, waits for no sign-in.
     if (['off', 'disconnecting', 'connected', 'blocked'].includes(now.kind)) this.#forget();
+    // The next trouble may be another one: nobody is accused of it before it was looked at.
+    const isOver = now.kind === 'off' || now.kind === 'connected';
+    if (isOver && this.#verdict?.kind === 'unknown' && this.#verdict.intercepted) this.#verdict = undefined;
     this.#arm();
   }
 

@@ -89,7 +89,7 @@ async function ask(
   });
 }
 
-/** Line `ip` of /trace, where there is one that is an address. */
+/** Line `exit` of /trace, where there is one that is an address: the edge may not know it. */
 async function visibleAddressOf(options: EdgeCheckOptions): Promise<string | undefined> {
   try {
     const { response } = await ask(options, '/trace', {}, AbortSignal.timeout(traceMs));
@@ -102,7 +102,7 @@ async function visibleAddressOf(options: EdgeCheckOptions): Promise<string | und
       text += String(chunk);
       if (text.length > maxTraceBytes) return undefined;
     }
-    const written = /^ip=(\S+)$/m.exec(text)?.[1];
+    const written = /^exit=(\S+)$/m.exec(text)?.[1];
     const address = written === undefined ? undefined : parseAddress(written);
     return address === undefined ? undefined : formatAddress(address);
   } catch {

@@ -24,6 +24,8 @@ const maxTries = 8;
 /** Rejects with the signal's reason, or with the last try's error where all failed. */
 export function raceConnect<T>(options: RaceOptions<T>): Promise<Winner<T>> {
   const { connect, discard, signal } = options;
+  const [only, other] = options.addresses;
+  if (only !== undefined && other === undefined) return connectOnly(only, options);
   const addresses = options.addresses.slice(0, maxTries);
   return new Promise((resolve, reject) => {
     const running = new Set<AbortController>();
@@ -62,6 +64,18 @@ export function raceConnect<T>(options: RaceOptions<T>): Promise<Winner<T>> {
     signal.addEventListener('abort', onAbort, { once: true });
     begin();
   });
+}
+
+/** Nobody to race with: nothing to set up either. */
+async function connectOnly<T>(
+  address: Uint8Array,
+  { connect, discard, signal }: RaceOptions<T>,
+): Promise<Winner<T>> {
+  signal.throwIfAborted();
+  const connection = await connect(address, signal);
+  if (!signal.aborted) return { connection, address };
+  discard(connection);
+  throw signal.reason as Error;
 }
 
 /** Families in turn, beginning with that of `first` bytes; each family keeps its own order. */

@@ -35,11 +35,16 @@ export function goesAround(rules: readonly SplitRule[], host: string): boolean {
 }
 
 export class SplitDialer implements Dialer {
-  readonly #inside: Dialer;
+  #inside: Dialer;
   #rules: readonly SplitRule[] = [];
 
   /** `inside`: into the tunnel. */
   constructor(inside: Dialer) {
+    this.#inside = inside;
+  }
+
+  /** For connections from now on. */
+  setInside(inside: Dialer): void {
     this.#inside = inside;
   }
 

@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { parseWgConfig, type WgConfig } from '../../shared/core/uapi/wg-config.ts';
+import { decoyKeys } from '../../shared/core/uapi/wg-config-keys.ts';
 import type { EdgePort, EdgeProfile } from '../driver/ports.ts';
 import { writeAtomic } from './atomic-file.ts';
 import { isEdgeName } from './schema.ts';
@@ -120,7 +121,8 @@ export function ignoredParts(config: WgConfig): readonly string[] {
   const { table, fwmark, saveConfig, searchDomains, dns } = config.interface;
   return [
     ...config.ignored.map(
-      ({ key, line }) => `${key} on line ${line} is ignored: culvert runs no commands from files.`,
+      ({ key, line }) =>
+        `${key} on line ${line} is ignored: culvert ${decoyKeys.has(key.toLowerCase()) ? 'sends no decoys of that kind' : 'runs no commands from files'}.`,
     ),
     ...(table === undefined || table === 'auto'
       ? []

@@ -52,6 +52,15 @@ export function askUdpAfterMs(asked: number): number {
   return Math.min(firstAskUdpMs * 2 ** Math.min(asked, 16), longestAskUdpMs);
 }
 
+/** Where UDP was slow: so long until it is tried again, then twice that. */
+const firstAskSlowMs: number = 300 * secondMs;
+const longestAskSlowMs: number = 3600 * secondMs;
+
+/** `found`: how often it was slow in this network, at least once. */
+export function askSlowAfterMs(found: number): number {
+  return Math.min(firstAskSlowMs * 2 ** Math.min(Math.max(found, 1) - 1, 16), longestAskSlowMs);
+}
+
 /** All places of an edge for UDP: its usual port at every address first, then the others. */
 export function udpPlaces(addresses: readonly string[], ports: readonly number[]): readonly Endpoint[] {
   return ports.flatMap((port) => addresses.map((address) => ({ address, port })));

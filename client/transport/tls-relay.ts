@@ -187,7 +187,7 @@ async function upgrade(
 }
 
 /** Throws where the mark cannot be had: without it the connection would go into the tunnel that it shall carry. */
-function openMarked({ host, port }: EdgePlace, mark: number): Socket {
+export function openMarked({ host, port }: EdgePlace, mark: number): Socket {
   const socket = connectTcp({ host, port, noDelay: true });
   if (mark !== 0 && !setConnectionMark(socket, mark, host)) {
     socket.destroy();

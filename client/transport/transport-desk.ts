@@ -6,34 +6,22 @@
 
 import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import { formatEndpoint } from '../../shared/core/base/ip.ts';
-import type { Log } from '../../shared/core/base/ports.ts';
-import { type MonoMs, secondMs } from '../../shared/core/base/time.ts';
+import { secondMs } from '../../shared/core/base/time.ts';
 import type { Connected, Connecting, PeerEndpoint, Reach } from '../connection/state.ts';
-import { afterDelay, type TransportDeskOptions, type UdpFault } from './desk-parts.ts';
-import type { EdgeWays } from './edge-ways.ts';
+import { afterDelay, ignored, type Race, type TransportDeskOptions, type UdpFault } from './desk-parts.ts';
 import { networkAlone } from './network-memory.ts';
 import {
+  askSlowAfterMs,
   askUdpAfterMs,
   isSame,
   noUdpPlace,
   planRace,
-  type RaceStep,
   type Transport,
   tcpPlaces,
   tlsAgainMs,
   udpPlaces,
 } from './race.ts';
 import type { RelayPlan, TlsRelay } from './tls-relay.ts';
-
-interface Race {
-  readonly edge: string;
-  readonly reach: Reach;
-  readonly ways: EdgeWays;
-  readonly steps: readonly RaceStep[];
-  readonly since: MonoMs;
-  next: number;
-  cancel: () => void;
-}
 
 /** The edge answers handshakes over UDP, and nothing else comes: so long until TLS is taken. */
 const provingMs: number = 4 * secondMs;
@@ -51,6 +39,8 @@ export class TransportDesk {
   #addresses: readonly string[] = [];
   #edge: string | undefined;
   #asked = 0;
+  /** How often TLS was tried in this network because UDP was slow. */
+  #slowTimes = 0;
   #fault: UdpFault | undefined;
   #cancelAsking: (() => void) | undefined;
   #cancelProving: (() => void) | undefined;
@@ -68,6 +58,11 @@ export class TransportDesk {
   /** The user wants it so. */
   get isChosen(): boolean {
     return this.#options.choice() === 'tls';
+  }
+
+  /** Why UDP was left although it answers. */
+  get fault(): UdpFault | undefined {
+    return this.#fault;
   }
 
   /** Where the edge is that TLS leads to. */
@@ -115,7 +110,7 @@ export class TransportDesk {
 
   /** The network is another one, or the machine woke: what was known of the one before holds no longer. */
   handleMove(): void {
-    this.#asked = 0;
+    this.#asked = this.#slowTimes = 0;
     this.#fault = undefined;
     const { kind } = this.#options.state();
     if (!this.#isOverTls() || kind !== 'connected') return;
@@ -128,8 +123,23 @@ export class TransportDesk {
     const state = this.#options.state();
     if (state.kind !== 'connected' || this.#isOverTls() || this.#fault !== undefined) return;
     this.#fault = fault;
+    if (fault === 'slow') this.#slowTimes++;
     this.#options.log.info('the tunnel leaves UDP', { because: fault });
     void this.#moveToTls(state.edge, state.reach);
+  }
+
+  /** It was no fault of UDP alone, or TLS could not be had. */
+  forgetFault(): void {
+    if (!this.#isOverTls()) this.#fault = undefined;
+  }
+
+  /** TLS carries no more: UDP is asked now, and has the tunnel again where it answers. */
+  takeUdpBack(): void {
+    const state = this.#options.state();
+    if (state.kind !== 'connected' || !this.#isOverTls()) return;
+    this.#slowTimes--;
+    this.#cancelAsking?.();
+    void this.#askUdp(state.edge, state.reach);
   }
 
   close(): void {
@@ -165,6 +175,7 @@ export class TransportDesk {
     if (this.#options.waysOf(edge) === undefined) return;
     if (!this.#isOverTls()) {
       this.#asked = 0;
+      if (this.#cancelAsking !== undefined) this.#fault = undefined;
       this.#cancelAsking?.();
       this.#cancelAsking = undefined;
       // That the answer came by TLS may be told a moment after the answer.
@@ -188,18 +199,18 @@ export class TransportDesk {
   }
 
   #remember(edge: string, transport: Transport): void {
-    const { memory, choice } = this.#options;
-    const network = this.#network();
-    if (choice() !== 'auto' || memory.recall(network, edge) === transport) return;
-    memory.remember(network, edge, transport);
+    const { memory, choice, network } = this.#options;
+    const here = networkAlone(network());
+    if (choice() !== 'auto' || memory.recall(here, edge) === transport) return;
+    memory.remember(here, edge, transport);
   }
 
   #start(edge: string, reach: Reach): void {
-    const { waysOf, choice, memory, clock } = this.#options;
+    const { waysOf, choice, memory, clock, network } = this.#options;
     this.#endRace();
     const ways = waysOf(edge);
     if (ways === undefined) return;
-    const remembered = memory.recall(this.#network(), edge);
+    const remembered = memory.recall(networkAlone(network()), edge);
     const steps = planRace({
       udp: udpPlaces(this.#addresses, ways.udpPorts),
       hasTls: true,
@@ -289,7 +300,8 @@ export class TransportDesk {
 
   #askUdpLater(edge: string, reach: Reach): void {
     if (this.#cancelAsking !== undefined || this.#options.choice() === 'tls') return;
-    const delayMs = askUdpAfterMs(this.#fault === undefined ? this.#asked : Number.MAX_SAFE_INTEGER);
+    const lossyMs = askUdpAfterMs(this.#fault === undefined ? this.#asked : Number.MAX_SAFE_INTEGER);
+    const delayMs = this.#fault === 'slow' ? askSlowAfterMs(this.#slowTimes) : lossyMs;
     this.#cancelAsking = this.#later(() => void this.#askUdp(edge, reach), delayMs);
   }
 
@@ -301,13 +313,13 @@ export class TransportDesk {
     this.#cancelAsking = undefined;
     if (relay === undefined || ways === undefined || !this.#isOverTls()) return;
     this.#asked++;
-    this.#fault = undefined;
     relay.holdInitiations(true);
     await tunnelOf(reach).alsoTo(udpPlaces(this.#addresses, ways.udpPorts), true).catch(ignored(log));
     this.#cancelAsking = this.#later(() => {
       this.#cancelAsking = undefined;
       relay.holdInitiations(false);
       if (!this.#isOverTls()) return;
+      this.#fault = undefined;
       tunnelOf(reach).alsoTo([], false).catch(ignored(log));
       this.#askUdpLater(edge, reach);
     }, askMs);
@@ -347,11 +359,6 @@ export class TransportDesk {
     return first !== undefined && place !== undefined && isSame(first, place);
   }
 
-  /** Without what it is a fingerprint of the way to one edge: the network alone. */
-  #network(): string {
-    return networkAlone(this.#options.network());
-  }
-
   #endRace(): void {
     this.#race?.cancel();
     this.#race = undefined;
@@ -383,16 +390,11 @@ export class TransportDesk {
     this.#addresses = [];
     this.#stale = undefined;
     this.#edge = undefined;
-    this.#asked = 0;
+    this.#asked = this.#slowTimes = 0;
     this.#fault = undefined;
   }
 
   #later(work: () => void, delayMs: number): () => void {
     return (this.#options.schedule ?? afterDelay)(work, delayMs);
   }
-}
-
-/** The tunnel ended meanwhile: the state says so. */
-function ignored(log: Log): (error: unknown) => void {
-  return (error) => log.debug('the tunnel was not told', { why: String(error) });
 }

@@ -3,6 +3,7 @@
 import { formatEndpoint, parsePrefix } from '../../shared/core/base/ip.ts';
 import type { UnixMs } from '../../shared/core/base/time.ts';
 import type { DataplaneStatus, DeviceStatus, PeerStatus } from '../../shared/core/tunnel/config.ts';
+import { type DisguiseFields, disguiseFields } from '../../shared/core/wire/disguise-fields.ts';
 import type { EdgeConfig } from '../config.ts';
 import type { EgressBackend } from '../config-egress.ts';
 import type { DnsCounts } from '../dns/counts.ts';
@@ -34,6 +35,8 @@ export interface EdgeStatus {
   /** Devices of the store, those that may not connect now included. */
   readonly enrolled: number;
   readonly network: readonly string[];
+  /** How messages are disguised, by AmneziaWG's names; absent: not at all. */
+  readonly obfuscation?: DisguiseFields;
   readonly devices: readonly EdgeDevice[];
   readonly paths: readonly EdgePath[];
   readonly dataplane: DataplaneStatus;
@@ -141,6 +144,7 @@ export function edgeStatus(sources: StatusSources): EdgeStatus {
     activity: sources.activity,
     enrolled: sources.enrolled,
     network: prefixesOf(config.network).map(shortText),
+    ...(device.disguise === undefined ? {} : { obfuscation: disguiseFields(device.disguise) }),
     devices: oncePerDevice(
       device.peers.map((peer) => {
         const known = sources.deviceOf(peer.publicKey);

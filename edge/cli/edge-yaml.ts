@@ -51,6 +51,7 @@ limits: # of one device; 0: none
 # privateKeyFile: edge.key
 # interface: ${defaultInterface} # of the kernel backend
 # mtu: ${defaultMtu}
+# obfuscation: { junk: { count: 4, min: 50, max: 1000 }, types: { initiation: 1000, response: 2000, cookieReply: 3000, data: 4000 } } # devices then need culvert or AmneziaWG; choose your own numbers
 # workers: 1 # each needs a port of its own in listen.udp
 # peers: [{ name: phone, publicKey: KEY, allowedIps: [ADDRESS] }] # devices that this file owns; others: culvert-edge device add
 `;

@@ -1,5 +1,6 @@
 /** Status and start of an edge as people read them. Pure. */
 
+import { type DisguiseFields, disguiseKeys, writtenKey } from '../../shared/core/wire/disguise-fields.ts';
 import type { EdgeStatus, EgressCounts } from '../admin/status.ts';
 import type { EdgeConfig } from '../config.ts';
 
@@ -27,6 +28,7 @@ export function statusText(status: EdgeStatus): string {
     `${status.name}: up for ${durationText(status.uptimeSeconds)}`,
     `  reachable at  ${status.endpoint ?? 'no endpoint in edge.yaml'}, UDP ${status.listen.udp.join(', ')}`,
     `  network       ${status.network.join(', ')}`,
+    ...(status.obfuscation === undefined ? [] : [`  obfuscation   ${fieldsText(status.obfuscation)}`]),
     `  paths         ${status.paths.map((path) => path.id).join(', ')}`,
     `  public key    ${status.publicKey}`,
     `  way out       ${status.egress.backend}, because ${status.egress.why}`,
@@ -35,6 +37,12 @@ export function statusText(status: EdgeStatus): string {
   ];
   const devices = status.devices.length === 0 ? ['  no devices yet'] : deviceTable(status);
   return `${[...head, '', ...devices].join('\n')}\n`;
+}
+
+/** 'Jc 4, Jmin 50': what is not 0. */
+function fieldsText(fields: DisguiseFields): string {
+  const said = disguiseKeys.filter((key) => (fields[key] ?? '0') !== '0');
+  return said.map((key) => `${writtenKey(key)} ${fields[key]}`).join(', ');
 }
 
 function flowsLine(flows: EgressCounts): string {

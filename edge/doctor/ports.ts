@@ -37,7 +37,7 @@ export async function examineUdp({ dataFolder, config, status }: PortsPatient): 
   const deaf: number[] = [];
   // One after the other: it is one count for all of them.
   for (const port of status.listen.udp) {
-    if (!(await udpReaches({ host, port, edgeKey, drops }))) deaf.push(port);
+    if (!(await udpReaches({ host, port, edgeKey, drops, fields: status.obfuscation }))) deaf.push(port);
   }
   if (deaf.length === 0) {
     const ports = status.listen.udp.join(', ');

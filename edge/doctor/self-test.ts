@@ -14,7 +14,10 @@ import { wipe } from '../../shared/core/base/bytes.ts';
 import { unixMs } from '../../shared/core/base/time.ts';
 import { beginInitiation } from '../../shared/core/noise/initiator.ts';
 import { formatPin } from '../../shared/core/registration/invite.ts';
+import { Disguise } from '../../shared/core/wire/disguise.ts';
+import { type DisguiseFields, readDisguise } from '../../shared/core/wire/disguise-fields.ts';
 import { initiationSize } from '../../shared/core/wire/initiation.ts';
+import { messageType } from '../../shared/core/wire/message.ts';
 import { timestampOf } from '../../shared/core/wire/tai64n.ts';
 import { nativeDhSuite } from '../../shared/node/crypto/native-dh.ts';
 import { systemEntropy } from '../../shared/node/entropy.ts';
@@ -27,6 +30,8 @@ export interface UdpQuestion {
   readonly port: number;
   /** Of the edge, 32 bytes. */
   readonly edgeKey: Uint8Array;
+  /** How the edge wants messages to be disguised; undefined: not at all. */
+  readonly fields?: DisguiseFields | undefined;
   /** What the running edge has dropped since its start, by reason. */
   readonly drops: () => Promise<Readonly<Record<string, number>>>;
 }
@@ -42,13 +47,14 @@ const maxAnswerBytes = 1_000_000;
 
 /** True where packets with the edge's own mac, which nobody else can tell, reach it. Never rejects. */
 export async function udpReaches(question: UdpQuestion): Promise<boolean> {
-  const { host, port, edgeKey, drops } = question;
+  const { host, port, edgeKey, drops, fields } = question;
+  const disguise = disguiseOf(fields);
   const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
   // A port that nobody has may be told as an error; the counters say it as well.
   socket.on('error', () => {});
   try {
     const before = count(await drops());
-    for (let i = 0; i < packets; i++) socket.send(strangersInitiation(edgeKey), port, host);
+    for (let i = 0; i < packets; i++) socket.send(strangersInitiation(edgeKey, disguise), port, host);
     for (let i = 0; i < looks; i++) {
       if (count(await drops()) >= before + packets) return true;
       await new Promise((resolve) => setTimeout(resolve, betweenLooksMs));
@@ -61,12 +67,17 @@ export async function udpReaches(question: UdpQuestion): Promise<boolean> {
   }
 }
 
+function disguiseOf(fields: DisguiseFields | undefined): Disguise | undefined {
+  const reading = fields === undefined ? undefined : readDisguise(fields);
+  return reading?.kind === 'rules' ? new Disguise(reading.rules, systemEntropy()) : undefined;
+}
+
 function count(drops: Readonly<Record<string, number>>): number {
   return endings.reduce((sum, reason) => sum + (drops[reason] ?? 0), 0);
 }
 
 /** A handshake of a key that was made for it and is forgotten. */
-function strangersInitiation(edgeKey: Uint8Array): Uint8Array {
+function strangersInitiation(edgeKey: Uint8Array, disguise: Disguise | undefined): Uint8Array {
   const suite = nativeDhSuite;
   const secretKey = generatePrivateKey();
   const message = new Uint8Array(initiationSize);
@@ -85,12 +96,13 @@ function strangersInitiation(edgeKey: Uint8Array): Uint8Array {
     message,
     0,
   );
+  disguise?.mark(message, 0, messageType.initiation);
   writeMac1(suite, macKey(suite, edgeKey), message);
   if (begun !== 'bad-handshake') begun.wipe();
   suite.forget?.(secretKey);
   wipe(secretKey);
   wipe(staticShared);
-  return message;
+  return disguise?.datagram(message, messageType.initiation) ?? message;
 }
 
 export type HttpsAnswer = 'ours' | 'other' | 'silent';

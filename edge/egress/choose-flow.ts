@@ -59,6 +59,10 @@ type PathChoice = Extract<Choice, { kind: 'path' }>;
 const measureBytes = 400;
 const measureMs = 3000;
 const maxMeasuring = 32;
+/** A flow that may take one path only waits so long, then what is known of the path decides whether it goes on. */
+const doubtMs = 1000;
+const namedPatienceMs = 4000;
+const namedAgainMs = 500;
 
 export class PathChooser {
   readonly pins: FlowPins = new FlowPins();
@@ -78,18 +82,15 @@ export class PathChooser {
     const choice = this.#chosen(selector.choose(question, timing.now()));
     const target = targetOf(request, question);
     const paths = [choice.path, ...choice.fallbacks].flatMap((id) => this.#paths.get(id) ?? []);
-    const { stream, attempts, error } = await race({
-      paths,
-      target,
-      signal,
-      patienceMs: choice.patienceMs,
-      timing,
-    });
+    const end = choice.reason.by === 'auto' ? undefined : this.#whileItLives(choice.path, signal);
+    const { patienceMs } = choice;
+    const dialled = race({ paths, target, signal: end?.signal ?? signal, patienceMs, timing });
+    const { stream, attempts, error } = await dialled.finally(() => end?.close());
     this.#learn(choice, attempts, stream !== undefined);
     if (stream === undefined) throw error;
     const used = attempts.find((attempt) => attempt.outcome === 'connected')?.path ?? choice.path;
-    const end = this.#hold(choice, used, request, countOf(stream));
-    stream.once('close', () => end());
+    const handleClosed = this.#hold(choice, used, request, countOf(stream));
+    stream.once('close', () => handleClosed());
     if (choice.alsoMeasure !== undefined && used !== choice.alsoMeasure) {
       void this.#measure(choice.alsoMeasure, target, choice.keys);
     }
@@ -203,6 +204,36 @@ export class PathChooser {
     };
   }
 
+  /** Ends a dial early where no other path may be tried, and this one is seen not to answer, though others do. */
+  #whileItLives(id: string, signal: AbortSignal): { readonly signal: AbortSignal; close(): void } {
+    const { timing, onSuspect } = this.#options;
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    const look = (): void => {
+      if (this.#isAloneSilent(id)) stop.abort(pathSilent);
+      else cancel = timing.after(namedAgainMs, look);
+    };
+    let cancel = timing.after(doubtMs, () => {
+      onSuspect?.(id);
+      cancel = timing.after(namedPatienceMs - doubtMs, look);
+    });
+    const close = (): void => {
+      cancel();
+      signal.removeEventListener('abort', onAbort);
+    };
+    return { signal: stop.signal, close };
+  }
+
+  /** Where all are silent it is the targets of probes that are gone. */
+  #isAloneSilent(id: string): boolean {
+    const { timing, reports, paths } = this.#options;
+    const healthOf = (one: string): string => reports.health(one, timing.now());
+    const isSilent = healthOf(id) === 'suspect' || healthOf(id) === 'down';
+    return isSilent && paths.some((other) => other.id !== id && healthOf(other.id) === 'good');
+  }
+
   /** Beside a flow that works already: how long would the other path have taken? Sends nothing. */
   async #measure(id: string, target: PathTarget, keys: readonly string[]): Promise<void> {
     const { timing, reports, maySpend } = this.#options;
@@ -266,6 +297,7 @@ function watched(opened: FarUdp, count: { bytes: number }, handleEnded: () => vo
   };
 }
 
+const pathSilent = new PathError('path', 'timeout', 'The path that must be taken does not answer now.');
 const tooSlow = new PathError('destination', 'timeout', 'The destination does not answer.');
 
 function questionOf(request: FlowRequest, protocol: Question['protocol']): Question {

@@ -27,6 +27,9 @@ const believeMs = 8 * secondMs;
 const dwellMs = minuteMs;
 const firstReturnMs = minuteMs;
 const longestReturnMs = 10 * minuteMs;
+/** The first choices rest on a handful of measurements: what they correct is no move. At least, and at most so long. */
+const settleMs = 10 * secondMs;
+const longestSettleMs = minuteMs;
 /** After so long away nobody remembers how often a path was left. */
 const forgetMs = 30 * minuteMs;
 
@@ -37,6 +40,8 @@ interface Past {
 
 export class DefaultPath {
   #id: string | undefined;
+  #begunAt: MonoMs | undefined;
+  #isSettling = true;
   #switchedAt: MonoMs | undefined;
   #betterSince: MonoMs | undefined;
   readonly #past: Map<string, Past> = new Map();
@@ -57,15 +62,18 @@ export class DefaultPath {
     return this.#arrivals.get(id) ?? 0;
   }
 
-  /** `ranked`: all that may be chosen now, the best first. */
-  reconsider(ranked: readonly RankedPath[], now: MonoMs): void {
+  /** `ranked`: all that may be chosen now, the best first. `isKnown`: each was measured a few times. */
+  reconsider(ranked: readonly RankedPath[], now: MonoMs, isKnown: boolean = true): void {
     const best = ranked[0];
     if (best === undefined) return;
     const current = ranked.find((path) => path.id === this.#id);
     if (this.#id === undefined) {
       this.#id = best.id;
+      this.#begunAt = now;
       return;
     }
+    const age = now - (this.#begunAt ?? now);
+    this.#isSettling &&= age < settleMs || (!isKnown && age < longestSettleMs);
     const hasDwelt = this.#switchedAt === undefined || now - this.#switchedAt >= dwellMs;
     if (current === undefined || (current.rank >= brokenRank && best.rank < current.rank)) {
       // Until then flows avoid it one by one.
@@ -90,6 +98,11 @@ export class DefaultPath {
   }
 
   #switchTo(id: string, now: MonoMs): void {
+    if (this.#isSettling) {
+      this.#id = id;
+      this.#betterSince = undefined;
+      return;
+    }
     if (this.#id !== undefined) {
       const past = this.#past.get(this.#id);
       const isForgotten = past === undefined || now - past.leftAt > forgetMs;

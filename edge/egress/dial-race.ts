@@ -52,7 +52,30 @@ const afterRefusalMs = 400;
 
 /** Never rejects. */
 export function race(options: RaceOptions): Promise<RaceResult> {
+  const [path, other] = options.paths;
+  if (path !== undefined && other === undefined) return dialOnly(path, options);
   return new Promise((resolve) => new Race(options, resolve).start());
+}
+
+/** Nobody to race with, as for nearly every flow of nearly every edge: then there is nothing to set up either. */
+function dialOnly(path: EgressPath, { target, signal, timing }: RaceOptions): Promise<RaceResult> {
+  const startedAt = timing.now();
+  const ended = (outcome: AttemptEnd['outcome'], stream: Duplex | undefined, error: unknown): RaceResult => ({
+    stream,
+    attempts: [{ path: path.id, startedAt, endedAt: timing.now(), outcome, error }],
+    error,
+  });
+  const givenUp = (): RaceResult => ({ ...ended('given-up', undefined, undefined), error: signal.reason });
+  return path.dialTcp(target, signal).then(
+    (stream) => {
+      if (!signal.aborted) return ended('connected', stream, undefined);
+      // Both came within one turn.
+      stream.on('error', () => undefined);
+      stream.destroy();
+      return givenUp();
+    },
+    (error: unknown) => (signal.aborted ? givenUp() : ended('failed', undefined, error)),
+  );
 }
 
 class Race {

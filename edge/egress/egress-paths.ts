@@ -16,14 +16,14 @@ import type { EgressPath } from './path.ts';
 import { BlockPath } from './path-block.ts';
 import { DirectPath } from './path-direct.ts';
 import { HttpPath } from './path-http.ts';
-import { reasonOf, type Standing } from './path-reason.ts';
+import { reasonOf, type Standing, silenceOf } from './path-reason.ts';
 import { Socks5Path } from './path-socks5.ts';
 import { SourcePath } from './path-source.ts';
 import { type HopConfig, type HopTunnel, WireguardPath } from './path-wireguard.ts';
 import { ByteBudget, Prober } from './probe.ts';
 import { PathReports } from './report.ts';
 import type { EgressRule } from './rules.ts';
-import { type DevicePaths, PathSelector, type Question } from './select.ts';
+import { type Choice, type DevicePaths, PathSelector, type Question } from './select.ts';
 import { type Explanation, explain } from './sentence.ts';
 
 export interface EgressPathsOptions {
@@ -82,7 +82,7 @@ export class EgressPaths {
   constructor(options: EgressPathsOptions) {
     const { config, clock, entropy } = options;
     this.#timing = systemTiming(clock);
-    this.#paths = config.paths.map((path) => openPath(path, options));
+    this.#paths = config.paths.map((path) => openPath(path, options, this.#timing));
     this.#rules = config.rules;
     this.reports = new PathReports(config.paths.map((path) => path.id));
     this.selector = new PathSelector({ paths: this.#paths, rules: config.rules, reports: this.reports });
@@ -139,6 +139,7 @@ export class EgressPaths {
     const candidates = choice.reason.by === 'auto' ? ranked : [];
     return explain({
       choice,
+      trouble: this.#troubleOf(choice),
       candidates: candidates.map(({ id, costMs }) => ({ id, costMs, health: this.reports.health(id, now) })),
       name,
       hasHostRules: this.#rules.some((rule) => rule.match.host !== undefined),
@@ -162,6 +163,12 @@ export class EgressPaths {
   close(): void {
     this.#prober.close();
     for (const path of this.#paths) path.close();
+  }
+
+  #troubleOf(choice: Choice): string | undefined {
+    const path = choice.kind === 'path' ? this.#paths.find(({ id }) => id === choice.path) : undefined;
+    if (path === undefined) return undefined;
+    return path.trouble() ?? silenceOf(this.reports.health(path.id, this.#timing.now()));
   }
 
   #standingOf(path: EgressPath): Standing {
@@ -202,7 +209,7 @@ export class EgressPaths {
   }
 }
 
-function openPath(config: PathConfig, options: EgressPathsOptions): EgressPath {
+function openPath(config: PathConfig, options: EgressPathsOptions, timing: Timing): EgressPath {
   switch (config.type) {
     case 'direct':
       return new DirectPath(config.id);
@@ -215,13 +222,18 @@ function openPath(config: PathConfig, options: EgressPathsOptions): EgressPath {
     case 'block':
       return new BlockPath(config.id);
     default:
-      return openHop(config.id, config.hop, options.log);
+      return openHop(config, options.log, timing);
   }
 }
 
-function openHop(id: string, config: HopConfig, log: Log): WireguardPath {
+function openHop(
+  { id, hop: config }: Extract<PathConfig, { type: 'wireguard' }>,
+  log: Log,
+  timing: Timing,
+): WireguardPath {
   const path = new WireguardPath(id, {
     config,
+    timing,
     openTunnel: (hop) => openTunnel(hop, log),
     lookUp: async (host) => {
       if (parseAddress(host) !== undefined) return host;

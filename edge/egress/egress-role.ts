@@ -5,10 +5,12 @@ import type { Log } from '../../shared/core/base/ports.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { FlowParts, FlowRole, StackHost } from '../../shared/node/flows/contract.ts';
 import { Forwarder, type ForwarderLimits } from '../../shared/node/flows/forwarder.ts';
+import { rehearseQuietly } from '../../shared/node/flows/quiet-rehearsal.ts';
 import type { Family } from '../../shared/node/resolver/well-known.ts';
 import type { EgressCounts } from '../admin/status.ts';
 import { type DnsCounts, dnsCounts } from '../dns/counts.ts';
 import { DeviceFamilies } from '../dns/device-families.ts';
+import { exitAddresses } from '../gateway/exit-address.ts';
 import { datagramHeaders, Gateway } from '../gateway/gateway.ts';
 import { openAnswerer } from '../gateway/open-answerer.ts';
 import { serveInStack } from '../gateway/stack-gateway.ts';
@@ -23,6 +25,7 @@ import { namingAnswerer, tellNames } from './naming-answerer.ts';
 import { flowLimit } from './open-files.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import { answerPaths, type NameSurroundings, type PathsQuestion } from './paths-question.ts';
+import { openEgressRehearsal } from './rehearsal.ts';
 import type { DevicePaths } from './select.ts';
 import type { EgressRules, EgressSettings } from './settings.ts';
 import { WayOut } from './way-out.ts';
@@ -62,6 +65,11 @@ export function makeEgressRole(parts: FlowParts): FlowRole {
     deviceOf: (address) => nameOf(address, wayOut),
     pathOf: (device) => paths.usualPath(device),
     carriedBy: carriedBy(parts.deviceStatus, () => clock.now()),
+    exitOf: exitAddresses({
+      paths: settings.ways.paths,
+      endpoint: settings.endpoint,
+      now: () => clock.now(),
+    }),
     answerer,
     maxDatagram: settings.mtu - datagramHeaders,
     unixNow: () => clock.unix(),
@@ -77,6 +85,7 @@ export function makeEgressRole(parts: FlowParts): FlowRole {
     tell: (device, told) => tellNames(names, device, told, clock.now()),
   };
   return new EgressRole({
+    ...rehearsing(parts),
     dns: () => dnsCounts(resolver.state()),
     turn,
     stack,
@@ -91,11 +100,31 @@ export function makeEgressRole(parts: FlowParts): FlowRole {
   });
 }
 
+/** While nobody is connected, nor asks anything. */
+function rehearsing({ stack, clock, entropy, log }: FlowParts): Pick<RoleParts, 'noteCall' | 'endRehearsal'> {
+  let calledAt = clock.now();
+  return {
+    noteCall: () => {
+      calledAt = clock.now();
+    },
+    endRehearsal: rehearseQuietly({
+      open: () => openEgressRehearsal({ clock, entropy, log }),
+      isBusy: () => stack.usage.connections > 0 || clock.now() - calledAt < quietMs,
+      log,
+    }),
+  };
+}
+
 function forwarderLimits(all: number, ofDevice: number): Partial<ForwarderLimits> {
   return { connections: all, connectionsPerSource: ofDevice, flows: all, flowsPerSource: ofDevice };
 }
 
+/** Devices by the thousand come in quick succession when an edge starts. */
+const quietMs = 400;
+
 interface RoleParts {
+  readonly noteCall: () => void;
+  readonly endRehearsal: () => Promise<void>;
   readonly stack: StackHost;
   readonly wayOut: WayOut;
   readonly dns: () => DnsCounts;
@@ -124,6 +153,7 @@ class EgressRole implements FlowRole {
   }
 
   call(name: string, argument: unknown): unknown {
+    this.#parts.noteCall();
     switch (name) {
       case 'counts':
         return this.#counts();
@@ -142,6 +172,7 @@ class EgressRole implements FlowRole {
   }
 
   async close(): Promise<void> {
+    await this.#parts.endRehearsal();
     this.#parts.forwarder.close();
     this.#parts.wayOut.close();
     this.#parts.paths.close();

@@ -37,6 +37,11 @@ export function reasonOf(one: Standing, all: readonly Standing[]): string {
   return `not better than ${usual.id} by enough, or for long enough${loss}`;
 }
 
+/** Half a sentence where measurements say that a path answers nobody. */
+export function silenceOf(health: PathHealth): string | undefined {
+  return health === 'down' ? 'the path does not answer' : undefined;
+}
+
 function isRival(other: Standing): boolean {
   return !other.isBlock && !other.isDrained && other.trouble === undefined && other.costMs !== undefined;
 }

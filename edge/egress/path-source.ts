@@ -4,13 +4,14 @@
  */
 
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { connect, type Socket } from 'node:net';
+import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { formatAddress, parseAddress } from '../../shared/core/base/ip.ts';
 import type { FlowEnd } from '../../shared/core/netstack/events.ts';
 import type { FarUdp } from '../../shared/node/flows/contract.ts';
-import { bindTcpToDevice, bindUdpToDevice, canBindDevice } from './bind-device.ts';
+import { directRead, markDirect } from '../../shared/node/flows/direct-read.ts';
+import { bindUdpToDevice, canBindDevice, openBoundTcp } from './bind-device.ts';
 import { connectedUdp } from './connected-udp.ts';
 import { askPing, EchoSocket } from './echo-socket.ts';
 import { type EgressPath, type FlowProtocol, PathError, type PathTarget } from './path.ts';
@@ -105,21 +106,24 @@ export class SourcePath implements EgressPath {
   #connect(end: FlowEnd): Socket {
     const source = this.#sourceFor(end.address.length);
     const { interfaceName } = this.#options;
-    const socket = connect({
+    const fd = openBoundTcp(parseAddress(source) ?? new Uint8Array(4), interfaceName);
+    if (fd === undefined && interfaceName !== undefined) throw noDevice();
+    const options: NetConnectOpts & { readonly manualStart: boolean } = {
       host: formatAddress(end.address),
       port: end.port,
-      ...(interfaceName === undefined ? { localAddress: source } : {}),
+      // Without native calls the system binds it, with a port of its own; also what it says where it cannot.
+      ...(fd === undefined ? { localAddress: source } : { fd }),
+      // A socket that has a descriptor would be read before it is connected.
+      manualStart: fd !== undefined,
       allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: keepAliveMs,
       autoSelectFamily: false,
-    });
-    if (interfaceName !== undefined && !bindTcpToDevice(socket, interfaceName, source)) {
-      socket.on('error', () => undefined);
-      socket.destroy();
-      throw noDevice();
-    }
+      onread: directRead(),
+    };
+    const socket = connect(options);
+    markDirect(socket);
     return socket;
   }
 

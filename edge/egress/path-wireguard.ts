@@ -6,8 +6,10 @@
 import type { Duplex } from 'node:stream';
 import type { Endpoint } from '../../shared/core/base/endpoint.ts';
 import { type Prefix, prefixContains } from '../../shared/core/base/ip.ts';
+import type { MonoMs } from '../../shared/core/base/time.ts';
 import type { FlowEnd } from '../../shared/core/netstack/events.ts';
 import type { DeviceChange, DeviceStatus } from '../../shared/core/tunnel/config.ts';
+import type { DisguiseRules } from '../../shared/core/wire/disguise-rules.ts';
 import type {
   ConnectError,
   ConnectFailure,
@@ -15,6 +17,8 @@ import type {
   StackHost,
   UdpChannel,
 } from '../../shared/node/flows/contract.ts';
+import type { Timing } from './dial-race.ts';
+import { type HopCounts, HopWatch } from './hop-watch.ts';
 import {
   type EgressPath,
   type FailureKind,
@@ -40,6 +44,8 @@ export interface HopConfig {
   readonly privateKey: Uint8Array;
   readonly addresses: readonly Uint8Array[];
   readonly mtu: number;
+  /** Absent: messages are as WireGuard's are. */
+  readonly disguise?: DisguiseRules | undefined;
   readonly peers: readonly HopPeer[];
 }
 
@@ -56,10 +62,22 @@ export interface WireguardOptions {
   readonly openTunnel: (config: HopConfig) => HopTunnel;
   /** Numeric address of an endpoint's host; undefined where it cannot be had now. */
   readonly lookUp: (host: string) => Promise<string | undefined>;
+  readonly timing: Timing;
+}
+
+/** A dial that waits, and since when. */
+interface WaitingDial {
+  readonly stop: AbortController;
+  readonly from: MonoMs;
 }
 
 /** A name that could not be looked up is asked again after this. */
 const lookUpAgainMs = 15_000;
+/** How often the tunnel is looked at while flows begin, and while the other side is silent. */
+const lookMs = 100;
+const silentLookMs = 500;
+/** A flow towards a side that is known to be silent waits so long for it to come back. */
+const silentPatienceMs = 1200;
 
 export class WireguardPath implements EgressPath {
   readonly type = 'wireguard';
@@ -70,6 +88,9 @@ export class WireguardPath implements EgressPath {
   #trouble: string | undefined = 'its tunnel is being set up';
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  readonly #watch = new HopWatch();
+  readonly #waiting: Set<WaitingDial> = new Set();
+  #cancelLook: (() => void) | undefined;
   /** The tunnel is configured for the first time. Rejects where its configuration is not accepted. */
   readonly ready: Promise<void>;
 
@@ -91,15 +112,26 @@ export class WireguardPath implements EgressPath {
   }
 
   trouble(): string | undefined {
-    return this.#trouble;
+    return this.#trouble ?? this.#watch.trouble(this.#options.timing.now());
   }
 
+  /** Whether the other side answers is known after two seconds; an address behind it may take its time. */
   async dialTcp({ end }: PathTarget, signal: AbortSignal): Promise<Duplex> {
     this.#check(end);
+    if (signal.aborted) throw signal.reason;
+    const dial: WaitingDial = { stop: new AbortController(), from: this.#options.timing.now() };
+    const onAbort = (): void => dial.stop.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#waiting.add(dial);
+    this.#attend();
     try {
-      return await this.#tunnel.host.connectTcp({ destination: end.address, port: end.port }, signal);
+      const place = { destination: end.address, port: end.port };
+      return await this.#tunnel.host.connectTcp(place, dial.stop.signal);
     } catch (cause) {
-      throw signal.aborted ? signal.reason : stackError(cause);
+      throw dial.stop.signal.aborted ? dial.stop.signal.reason : stackError(cause);
+    } finally {
+      this.#waiting.delete(dial);
+      signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -108,6 +140,7 @@ export class WireguardPath implements EgressPath {
     const channel = this.#tunnel.host.openUdp({ destination: end.address, port: end.port });
     if (channel === undefined)
       throw new PathError('path', 'unreachable', 'There are too many flows on this path.');
+    this.#attend();
     return new ChannelFlow(channel);
   }
 
@@ -116,6 +149,7 @@ export class WireguardPath implements EgressPath {
     const channel = this.#tunnel.host.openEcho({ destination: end.address });
     if (channel === undefined)
       throw new PathError('path', 'unreachable', 'There are too many pings on this path.');
+    this.#attend();
     return new ChannelFlow(channel);
   }
 
@@ -127,7 +161,51 @@ export class WireguardPath implements EgressPath {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    this.#cancelLook?.();
     this.#tunnel.end();
+  }
+
+  /** A flow begins: whether the other side is there is looked at until that is known. */
+  #attend(): void {
+    if (this.#trouble !== undefined || this.#isClosed) return;
+    this.#watch.look(this.#counts(), this.#options.timing.now());
+    this.#ask(this.#watch.handleFlow(this.#options.timing.now()));
+    this.#cancelLook ??= this.#options.timing.after(lookMs, () => this.#look());
+  }
+
+  #look(): void {
+    this.#cancelLook = undefined;
+    if (this.#isClosed) return;
+    const { timing } = this.#options;
+    const now = timing.now();
+    this.#ask(this.#watch.look(this.#counts(), now));
+    if (this.#watch.isSilent) {
+      for (const { stop, from } of this.#waiting) if (now - from >= silentPatienceMs) stop.abort(silence);
+    } else if (!this.#watch.isWaiting && this.#waiting.size > 0) {
+      // What was heard was not about this one.
+      this.#watch.handleFlow(now);
+    }
+    if (!this.#watch.isWaiting) return;
+    const ms = this.#watch.isSilent && this.#waiting.size === 0 ? silentLookMs : lookMs;
+    this.#cancelLook = timing.after(ms, () => this.#look());
+  }
+
+  #ask(step: 'nothing' | 'ask'): void {
+    if (step === 'nothing' || this.#isClosed) return;
+    const { peers } = this.#options.config;
+    const renew = { updateOnly: true, renew: true, allowedIps: [] };
+    const change = { peers: peers.map(({ publicKey }) => ({ publicKey, ...renew })) };
+    // Where it cannot be asked it cannot answer either.
+    void this.#tunnel.configure(change).catch(() => undefined);
+  }
+
+  #counts(): HopCounts {
+    const counts = { received: 0, sent: 0 };
+    for (const { rxBytes, txBytes } of this.#tunnel.status().peers) {
+      counts.received += rxBytes;
+      counts.sent += txBytes;
+    }
+    return counts;
   }
 
   #check(end: FlowEnd): void {
@@ -142,6 +220,7 @@ export class WireguardPath implements EgressPath {
     const isMissing = endpoints.includes(undefined);
     await this.#tunnel.configure({
       privateKey: config.privateKey,
+      ...(config.disguise === undefined ? {} : { disguise: config.disguise }),
       listenPort: 0,
       replacePeers: true,
       peers: config.peers.map((peer, i) => peerChange(peer, endpoints[i])),
@@ -163,6 +242,8 @@ function peerChange(peer: HopPeer, address: string | undefined): DeviceChange['p
     allowedIps: peer.allowedTexts,
   };
 }
+
+const silence = new PathError('path', 'timeout', "The other side of this path's tunnel does not answer.");
 
 const failures: Readonly<Record<ConnectFailure, readonly [FailureOf, FailureKind, string]>> = {
   refused: ['destination', 'refused', 'Nobody listens there.'],

@@ -21,12 +21,17 @@ export interface ProberOptions {
   /** 0 to 1. */
   readonly random: () => number;
   readonly maySpend: (bytes: number) => boolean;
+  /** A probe has failed: whoever chooses may think again at once. */
+  readonly onFailure?: (() => void) | undefined;
 }
 
 /** SYN, SYN-ACK, ACK, RST or FINs, with their headers; a proxy's own words besides. */
 const probeBytes = 600;
-/** A path that does not answer within it has lost the probe. */
-const probeTimeoutMs = 3000;
+/** A path that does not answer within it has lost the probe; that is what a path nobody knows gets. */
+const mostTimeoutMs = 3000;
+/** One lost packet is repeated after a second: that long any path may take, and a little. */
+const leastTimeoutMs = 1250;
+const repeatMs = 1050;
 /** Moments differ by this part of the interval, so that edges and paths do not march in step. */
 const jitterShare = 0.2;
 /** A path that does not answer, or has just failed, is asked so much sooner. */
@@ -129,7 +134,7 @@ export class Prober {
     const stop = new AbortController();
     const onClose = (): void => stop.abort(this.#stop.signal.reason);
     this.#stop.signal.addEventListener('abort', onClose, { once: true });
-    const cancel = timing.after(probeTimeoutMs, () => stop.abort(unanswered));
+    const cancel = timing.after(this.#timeoutMs(path.id), () => stop.abort(unanswered));
     const startedAt = timing.now();
     try {
       const stream = await path.dialTcp({ end }, stop.signal);
@@ -154,6 +159,15 @@ export class Prober {
     }
     const failed = { path: path.id, keys: [], startedAt, isCertain: known?.of === 'path' };
     reports.noteFailure(failed, timing.now());
+    this.#options.onFailure?.();
+  }
+
+  /** What it usually takes, and one repetition: a path that dies is noticed by its first probe, and soon. */
+  #timeoutMs(id: string): number {
+    const { reports, timing } = this.#options;
+    const { connectMs, deviationMs = 0 } = reports.report(id, timing.now());
+    if (connectMs === undefined) return mostTimeoutMs;
+    return Math.min(mostTimeoutMs, Math.max(leastTimeoutMs, repeatMs + 2 * connectMs + 4 * deviationMs));
   }
 
   #nextMs(path: EgressPath): number {

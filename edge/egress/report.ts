@@ -176,6 +176,11 @@ export class PathReports {
     return this.#paths.get(path)?.health.at(now) ?? 'unknown';
   }
 
+  /** How often its time to connect was measured. */
+  samples(path: string): number {
+    return this.#paths.get(path)?.connect.samples ?? 0;
+  }
+
   expect(path: string, keys: readonly string[], now: MonoMs): Expectation {
     const state = this.#paths.get(path);
     if (state === undefined) return { ...guess };

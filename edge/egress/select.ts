@@ -100,6 +100,8 @@ const exploreShare = 0.05;
 const exploreBurst = 3;
 /** A place is measured again on another path after this. */
 const remeasureMs = 60_000;
+/** A path that was measured so often is known. */
+const knownSamples = 4;
 /** How often the default path is thought about. */
 const reconsiderMs = 250;
 
@@ -310,7 +312,8 @@ export class PathSelector {
     if (this.#reconsideredAt !== undefined && now - this.#reconsideredAt < reconsiderMs) return;
     this.#reconsideredAt = now;
     const open = this.#usable.filter((path) => !this.#drained.has(path.id));
-    this.#default.reconsider(this.#ranked(open, [], now), now);
+    const isKnown = open.every(({ id }) => this.#reports.samples(id) >= knownSamples);
+    this.#default.reconsider(this.#ranked(open, [], now), now, isKnown);
   }
 
   #carriers(question: Question): readonly SelectablePath[] {

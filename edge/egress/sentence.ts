@@ -27,14 +27,17 @@ export interface Explained {
   readonly name: KnownName | undefined;
   /** Whether there are rules for hosts, which need a name. */
   readonly hasHostRules: boolean;
+  /** Half a sentence where nothing can go by the chosen path now. */
+  readonly trouble?: string | undefined;
+  /** Whether one path at a time serves all places: where the kernel forwards nobody sees how a flow fares. */
+  readonly isSameEverywhere?: boolean | undefined;
 }
 
 export function explain(explained: Explained): Explanation {
   const { choice, candidates } = explained;
   const path = choice.kind === 'none' ? null : choice.path;
-  const sentence = [reasonText(choice, candidates), nameNote(explained)]
-    .filter((text) => text !== '')
-    .join(' ');
+  const notes = [troubleNote(explained), nameNote(explained), placeNote(explained)];
+  const sentence = [reasonText(choice, candidates), ...notes].filter((text) => text !== '').join(' ');
   return { path, sentence, candidates };
 }
 
@@ -92,6 +95,18 @@ function comparison(path: string, candidates: readonly Candidate[]): string {
   const otherText =
     other.health === 'down' ? `${other.id} is down` : `${other.id} in about ${Math.round(other.costMs)} ms`;
   return ` It should connect in about ${Math.round(chosen.costMs)} ms, ${otherText}.`;
+}
+
+/** Who asks for a path by name gets that path or nothing. */
+function troubleNote({ choice, trouble }: Explained): string {
+  const isByName = choice.reason.by === 'pin' || choice.reason.by === 'rule';
+  if (choice.kind !== 'path' || trouble === undefined || !isByName) return '';
+  return `Nothing gets through now: ${trouble}. New flows are refused until that is over, for no other path may carry them.`;
+}
+
+function placeNote({ choice, isSameEverywhere }: Explained): string {
+  if (isSameEverywhere !== true || choice.reason.by !== 'auto' || choice.reason.why === 'only') return '';
+  return 'It is the same for all places: where the kernel forwards, the edge measures paths, not places.';
 }
 
 /** What the words above rest on, where a name was needed and is not certain. */

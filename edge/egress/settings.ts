@@ -15,6 +15,8 @@ export interface EgressSettings {
   readonly gateways: readonly Uint8Array[];
   /** Addresses of this machine that no interface has, as far as the configuration tells. */
   readonly ownAddresses: readonly Uint8Array[];
+  /** Where devices reach the edge: a name or an address. */
+  readonly endpoint: string | undefined;
   /** Of the tunnel, bytes. */
   readonly mtu: number;
   readonly dns: DnsConfig;
@@ -46,6 +48,7 @@ export function egressSettings(config: EdgeConfig): EgressSettings {
     gateways: prefixesOf(config.network).map(gatewayOf),
     // Behind a translator the public address is on no interface, and would still lead back here.
     ownAddresses: endpoint === undefined ? [] : [endpoint],
+    endpoint: config.endpoint,
     mtu: config.mtu,
     dns: config.dns,
     connectionsPerDevice: config.connectionsPerDevice,

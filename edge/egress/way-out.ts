@@ -141,16 +141,14 @@ export class WayOut implements FlowDialer {
 
   /** Rejects with FlowRefused, or with the signal's reason. */
   async dialTcp(request: FarTcpRequest): Promise<Duplex> {
-    const { source, destination, signal } = request;
-    const stop = new AbortController();
+    const { source, destination, signal, giveUp } = request;
     const flow = this.#admit(source, { protocol: 'tcp', ...destination }, () =>
-      stop.abort(new FlowRefused('reset', 'The rules of the edge have changed.')),
+      giveUp(new FlowRefused('reset', 'The rules of the edge have changed.')),
     );
     try {
-      const either = AbortSignal.any([signal, stop.signal]);
       const stream = await this.#options.ways.dialTcp(
         this.#requestOf(flow, source, destination, request.firstBytes),
-        either,
+        signal,
       );
       flow.cut = (): void => breakOff(stream);
       stream.once('close', () => this.#release(flow));

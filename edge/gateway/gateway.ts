@@ -11,6 +11,7 @@ import { serveDnsStream } from '../../shared/node/resolver/dns-stream.ts';
 import type { Asker } from '../../shared/node/udp/reply-port.ts';
 import type { DnsAnswerer } from '../dns/answerer.ts';
 import type { CarriedBy } from '../transport/carried-by.ts';
+import type { ExitOf } from './exit-address.ts';
 import { GatewayHttp } from './http.ts';
 
 export interface GatewayParts {
@@ -22,6 +23,8 @@ export interface GatewayParts {
   readonly pathOf?: (device: string | undefined) => string;
   /** What carries the tunnel of the device at an address; absent: UDP. */
   readonly carriedBy?: CarriedBy;
+  /** By which address a path leaves; absent: nobody knows. */
+  readonly exitOf?: ExitOf;
   readonly answerer: DnsAnswerer;
   /** Largest datagram that fits the tunnel in one piece, bytes. */
   readonly maxDatagram: number;
@@ -111,18 +114,29 @@ export class Gateway {
   }
 
   /** Undefined where there is nothing to say. `query` is ours from here on. Never rejects. */
-  async answerDatagram(query: Uint8Array, address: string): Promise<Uint8Array | undefined> {
-    if (this.#questions >= maxQuestions) return undefined;
+  answerDatagram(query: Uint8Array, address: string): Promise<Uint8Array | undefined> {
+    if (this.#questions >= maxQuestions) return Promise.resolve(undefined);
     this.#questions++;
-    const { answerer, deviceOf, maxDatagram, log } = this.#parts;
+    // Few promises: this happens for every question that is not answered at once.
+    return this.#ask(query, address).then(
+      (answer) => {
+        this.#questions--;
+        return answer;
+      },
+      (cause: unknown) => {
+        this.#questions--;
+        this.#parts.log.debug('a question about a name was not answered', { why: String(cause) });
+        return undefined;
+      },
+    );
+  }
+
+  #ask(query: Uint8Array, address: string): Promise<Uint8Array | undefined> {
+    const { answerer, deviceOf, maxDatagram } = this.#parts;
     try {
-      const device = deviceOf(address);
-      return await answerer.answer(query, { overTcp: false, device, maxBytes: maxDatagram });
+      return answerer.answer(query, { overTcp: false, device: deviceOf(address), maxBytes: maxDatagram });
     } catch (cause) {
-      log.debug('a question about a name was not answered', { why: String(cause) });
-      return undefined;
-    } finally {
-      this.#questions--;
+      return Promise.reject(new Error('The answerer failed.', { cause }));
     }
   }
 

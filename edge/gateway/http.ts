@@ -9,6 +9,7 @@ import type { UnixMs } from '../../shared/core/base/time.ts';
 import { createServer } from '../../shared/node/http.ts';
 import type { CarriedBy } from '../transport/carried-by.ts';
 import { isForApi, relayToApi } from './api-relay.ts';
+import type { ExitOf } from './exit-address.ts';
 import { asksForTrace, challengeHeader, gatewayPage, type TraceFacts } from './pages.ts';
 import { pourZeros, speedBytes } from './speed.ts';
 
@@ -20,6 +21,8 @@ export interface GatewayHttpParts {
   readonly pathOf?: (device: string | undefined) => string;
   /** What carries the tunnel of the device at an address; absent: UDP. */
   readonly carriedBy?: CarriedBy;
+  /** By which address a path leaves; absent: nobody knows. */
+  readonly exitOf?: ExitOf;
   readonly unixNow: () => UnixMs;
   readonly apiSocket?: string | undefined;
 }
@@ -102,16 +105,21 @@ export class GatewayHttp {
       relayToApi(apiSocket, asker.address, request, Object.assign(response, { onEvents }));
       return;
     }
-    const { carriedBy } = this.#parts;
-    if (carriedBy === undefined || !asksForTrace(request.url)) {
-      this.#show(request, response, asker.address, 'udp');
-      return;
-    }
-    const show = (transport: string): void => this.#show(request, response, asker.address, transport);
-    carriedBy(asker.address).then(show, () => show('udp'));
+    const facts = this.#facts(asker.address);
+    if (asksForTrace(request.url)) void this.#trace(request, response, facts);
+    else this.#show(request, response, facts);
   }
 
-  #show(request: IncomingMessage, response: ServerResponse, address: string, transport: string): void {
+  async #trace(request: IncomingMessage, response: ServerResponse, facts: TraceFacts): Promise<void> {
+    const { carriedBy, exitOf } = this.#parts;
+    const [transport = facts.transport, exit] = await Promise.all([
+      carriedBy?.(facts.ip).catch(() => undefined),
+      exitOf?.(facts.path).catch(() => undefined),
+    ]);
+    this.#show(request, response, { ...facts, transport, exit });
+  }
+
+  #show(request: IncomingMessage, response: ServerResponse, facts: TraceFacts): void {
     const challenge = request.headers[challengeHeader];
     const page = gatewayPage(
       {
@@ -119,7 +127,7 @@ export class GatewayHttp {
         target: request.url ?? '',
         challenge: typeof challenge === 'string' ? challenge : undefined,
       },
-      this.#facts(address, transport),
+      facts,
     );
     // A body that nobody reads would keep the connection for the next request.
     if (request.headers['content-length'] ?? request.headers['transfer-encoding']) {
@@ -130,14 +138,14 @@ export class GatewayHttp {
     request.resume();
   }
 
-  #facts(address: string, transport: string): TraceFacts {
+  #facts(address: string): TraceFacts {
     const { edgeName, deviceOf, pathOf, unixNow } = this.#parts;
     const device = deviceOf(address);
     return {
       device,
       edge: edgeName(),
       path: pathOf?.(device) ?? 'direct',
-      transport,
+      transport: 'udp',
       ip: address,
       now: unixNow(),
     };

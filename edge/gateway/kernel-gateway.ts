@@ -15,6 +15,7 @@ import { type NameSink, namingAnswerer } from '../egress/naming-answerer.ts';
 import { egressRules } from '../egress/settings.ts';
 import { gatewayOf, prefixesOf } from '../network.ts';
 import { carriedBy } from '../transport/carried-by.ts';
+import { exitAddresses } from './exit-address.ts';
 import { datagramHeaders, Gateway } from './gateway.ts';
 import { type GatewayPort, type InterfaceGateway, serveOnInterface } from './interface-gateway.ts';
 import { openAnswerer } from './open-answerer.ts';
@@ -56,6 +57,7 @@ export class KernelGateway {
       edgeName: () => self.#name,
       deviceOf: (address) => self.#nameOf(address),
       pathOf,
+      exitOf: exitAddresses({ paths: config.paths, endpoint: config.endpoint, now: () => clock.now() }),
       ...(status === undefined ? {} : { carriedBy: carriedBy(status, () => clock.now()) }),
       answerer: toldBefore(
         openAnswerer({

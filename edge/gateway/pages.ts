@@ -23,6 +23,8 @@ export interface TraceFacts {
   readonly transport: string;
   /** The asker's address in the tunnel. */
   readonly ip: string;
+  /** The address that places outside see; undefined where the edge cannot know it. */
+  readonly exit?: string | undefined;
   readonly now: UnixMs;
 }
 
@@ -39,7 +41,7 @@ const responseHeader = 'x-culvert-response';
 
 const plainText = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' } as const;
 
-/** The one page that tells what carries the tunnel. */
+/** The one page that tells what carries the tunnel, and by which address it leaves. */
 export function asksForTrace(target: string | undefined): boolean {
   return pathOf(target ?? '') === '/trace';
 }
@@ -83,6 +85,7 @@ function traceText(facts: TraceFacts): string {
     ['transport', facts.transport],
     ['ip', facts.ip],
     ['ts', seconds],
+    ...(facts.exit === undefined ? [] : [['exit', facts.exit] as const]),
   ];
   return lines.map(([key, value]) => `${key}=${value}\n`).join('');
 }

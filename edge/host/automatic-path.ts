@@ -4,7 +4,7 @@
  * once, and is not taken again before it has answered. Pure: told the time.
  */
 
-import type { MonoMs } from '../../shared/core/base/time.ts';
+import { type MonoMs, minuteMs } from '../../shared/core/base/time.ts';
 import type { RankedPath } from '../egress/default-path.ts';
 import type { PathReports } from '../egress/report.ts';
 import { PathSelector, type SelectablePath } from '../egress/select.ts';
@@ -26,6 +26,8 @@ export interface AutomaticChoice {
 
 /** Where nobody asks paths, one that failed is trusted again after so long. */
 const trustAgainMs = 10_000;
+/** One that fails and answers in turns is come back to no more often. */
+const betweenReturnsMs = minuteMs;
 
 export class AutomaticPath {
   readonly #options: AutomaticPathOptions;
@@ -33,6 +35,7 @@ export class AutomaticPath {
   #current: AutomaticChoice | undefined;
   /** The usual path, while it does not answer, and when that was last so. */
   #avoided: { readonly id: string; readonly at: MonoMs } | undefined;
+  #returnedAt: MonoMs | undefined;
 
   constructor(options: AutomaticPathOptions) {
     this.#options = options;
@@ -71,7 +74,8 @@ export class AutomaticPath {
     const usual = ranked.find((one) => one.id === this.#selector.defaultPath);
     if (usual === undefined) return { id: this.#rather(ranked, best), why: 'default' };
     if (usual.rank > best.rank) this.#avoided = { id: usual.id, at: now };
-    else if (this.#avoided?.id !== usual.id || this.#isBack(this.#avoided, now)) {
+    else if (this.#avoided?.id !== usual.id || this.#mayReturn(this.#avoided, now)) {
+      if (this.#avoided?.id === usual.id) this.#returnedAt = now;
       this.#avoided = undefined;
       return { id: usual.id, why: 'default' };
     }
@@ -82,6 +86,11 @@ export class AutomaticPath {
   #rather(ranked: readonly RankedPath[], best: RankedPath): string {
     const good = ranked.filter((one) => one.rank <= best.rank && one.id !== this.#avoided?.id);
     return (good.find((one) => one.id === this.#current?.id) ?? good[0] ?? best).id;
+  }
+
+  #mayReturn(avoided: { readonly id: string; readonly at: MonoMs }, now: MonoMs): boolean {
+    const hasRested = this.#returnedAt === undefined || now - this.#returnedAt >= betweenReturnsMs;
+    return hasRested && this.#isBack(avoided, now);
   }
 
   #isBack({ id, at }: { readonly id: string; readonly at: MonoMs }, now: MonoMs): boolean {

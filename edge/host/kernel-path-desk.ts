@@ -100,6 +100,8 @@ export class KernelPathDesk implements AskedPaths {
     const ranked = choice.reason.by === 'auto' ? measures.automatic[family].rank(now) : [];
     return explain({
       choice,
+      trouble: choice.kind === 'path' ? measures.path(choice.path)?.troubleOf(family) : undefined,
+      isSameEverywhere: true,
       candidates: ranked.map(({ id, costMs }) => ({ id, costMs, health: measures.reports.health(id, now) })),
       name,
       hasHostRules: config.rules.some((rule) => rule.match.host !== undefined),

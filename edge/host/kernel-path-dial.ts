@@ -41,6 +41,8 @@ export class KernelPath implements EgressPath {
   readonly #options: KernelPathOptions;
   #open: ReadonlySet<RouteFamily> = new Set();
   #trouble: string | undefined = 'it is being set up';
+  /** Of a path of type wireguard. */
+  #hop: { trouble(): string | undefined } | undefined;
 
   constructor(options: KernelPathOptions) {
     this.id = options.id;
@@ -54,24 +56,31 @@ export class KernelPath implements EgressPath {
     this.#trouble = trouble;
   }
 
+  /** The tunnel by which it goes, which knows its own troubles. */
+  followHop(hop: { trouble(): string | undefined }): void {
+    this.#hop = hop;
+  }
+
   carries(_protocol: FlowProtocol, family: number): boolean {
     return this.type !== 'block' && this.#options.families.has(family === 4 ? 'v4' : 'v6');
   }
 
   trouble(): string | undefined {
-    return this.#trouble;
+    return this.#trouble ?? this.#hop?.trouble();
   }
 
   /** The same for one family alone. */
   troubleOf(family: RouteFamily): string | undefined {
-    if (this.#trouble !== undefined || this.#open.has(family)) return this.#trouble;
+    const trouble = this.trouble();
+    if (trouble !== undefined || this.#open.has(family)) return trouble;
     return `there is no route of IP${family} by it`;
   }
 
   async dialTcp({ end }: PathTarget, signal: AbortSignal): Promise<Duplex> {
     if (signal.aborted) throw signal.reason;
-    const trouble = this.troubleOf(end.address.length === 4 ? 'v4' : 'v6');
-    if (trouble !== undefined) throw new PathError('path', 'unreachable', 'Nothing can go this way now.');
+    // A tunnel that is silent is asked all the same: that is how it is heard again.
+    const isClosed = this.#trouble !== undefined || !this.#open.has(end.address.length === 4 ? 'v4' : 'v6');
+    if (isClosed) throw new PathError('path', 'unreachable', 'Nothing can go this way now.');
     try {
       return await awaitConnection(this.#connect(end), signal);
     } catch (cause) {

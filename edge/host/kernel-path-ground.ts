@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { Run } from '../../shared/node/run.ts';
 import type { PathConfig } from '../config-paths.ts';
+import type { Timing } from '../egress/dial-race.ts';
 import type { KernelSettings } from './forwarding.ts';
 import type { HostJournal } from './journal.ts';
 import { hopInterfaceOf, PathSlots } from './kernel-marks.ts';
@@ -29,6 +30,9 @@ export interface GroundTools {
   readonly run: Run;
   readonly settings: KernelSettings;
   readonly log: Log;
+  readonly timing: Timing;
+  /** The other side of a path's tunnel fell silent, or is heard again. */
+  readonly onSilence: () => void;
 }
 
 interface StandingPath extends SlottedPath {
@@ -38,7 +42,7 @@ interface StandingPath extends SlottedPath {
 }
 
 /** The path as measurements know it. */
-type MeasuredPath = Pick<KernelPath, 'follow'> | undefined;
+type MeasuredPath = Pick<KernelPath, 'follow' | 'followHop'> | undefined;
 
 export class PathGround {
   readonly #tools: GroundTools;
@@ -55,6 +59,11 @@ export class PathGround {
 
   get paths(): readonly SlottedPath[] {
     return [...this.#standing.values()];
+  }
+
+  /** Slots of tunnels whose other side does not answer. */
+  get silent(): readonly number[] {
+    return [...this.#standing.values()].flatMap(({ hop, slot }) => (hop?.isSilent === true ? [slot] : []));
   }
 
   /** In the order of the file; what does not stand is left out. */
@@ -121,9 +130,8 @@ export class PathGround {
 
   async #openHop({ config, slot }: SlottedPath): Promise<PathHop | undefined> {
     if (config.type !== 'wireguard') return undefined;
-    const { run, settings, log } = this.#tools;
     const { id, hop } = config;
-    return PathHop.open({ id, config: hop, interfaceName: hopInterfaceOf(slot), run, settings, log });
+    return PathHop.open({ ...this.#tools, id, config: hop, interfaceName: hopInterfaceOf(slot) });
   }
 
   async #fall(config: PathConfig): Promise<void> {
@@ -154,7 +162,9 @@ export class PathGround {
         await applyPathRoutes(family, wanted, path.lines[family], run);
         path.lines = { ...path.lines, [family]: wanted };
       }
-      measured?.follow(families, path.hop?.trouble() ?? trouble);
+      measured?.follow(families, trouble);
+      const { hop } = path;
+      if (hop !== undefined) measured?.followHop(hop);
     } catch (cause) {
       measured?.follow(new Set(), 'its routes cannot be set');
       log.warn('the routes of a path cannot be set', { path: path.config.id, why: String(cause) });

@@ -5,12 +5,15 @@
  */
 
 import { lookup } from 'node:dns/promises';
+import { readFileSync } from 'node:fs';
 import { formatAddress, parseAddress } from '../../shared/core/base/ip.ts';
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { DeviceChange } from '../../shared/core/tunnel/config.ts';
 import type { TunnelBackend } from '../../shared/node/dataplane/messages.ts';
 import { startTunnelThread } from '../../shared/node/dataplane/thread-link.ts';
 import type { Run } from '../../shared/node/run.ts';
+import type { Timing } from '../egress/dial-race.ts';
+import { type HopCounts, HopWatch } from '../egress/hop-watch.ts';
 import type { HopConfig } from '../egress/path-wireguard.ts';
 import { threadEntry } from '../thread-entry.ts';
 import type { KernelSettings } from './forwarding.ts';
@@ -25,8 +28,14 @@ export interface HopOptions {
   readonly run: Run;
   readonly settings: KernelSettings;
   readonly log: Log;
+  readonly timing: Timing;
+  /** The other side fell silent, or is heard again. */
+  readonly onSilence: () => void;
 }
 
+/** How often the interface's counters are looked at, and while an answer is waited for. */
+const lookMs = 500;
+const soonMs = 100;
 /** A name that could not be looked up is asked again after this. */
 const lookUpAgainMs = 15_000;
 
@@ -37,6 +46,8 @@ export class PathHop {
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
   #hasEnded = false;
+  readonly #watch = new HopWatch();
+  #cancelLook: () => void = () => undefined;
 
   /** Rejects with CulvertError where the interface cannot be had; nothing is left behind then. */
   static async open(options: HopOptions): Promise<PathHop> {
@@ -51,6 +62,7 @@ export class PathHop {
       // Answers come back by it, though the main table leads elsewhere. The interface is our own.
       const strict = strictFilter(interfaceName, settings);
       if (strict !== undefined) settings.write(strict, '2');
+      hop.#look();
       return hop;
     } catch (cause) {
       await hop.close();
@@ -61,6 +73,9 @@ export class PathHop {
   private constructor(options: HopOptions, tunnel: TunnelBackend) {
     this.#options = options;
     this.#tunnel = tunnel;
+    tunnel.onEvent(({ kind }) => {
+      if (kind === 'established') this.#hear(() => this.#watch.handleAnswer());
+    });
     tunnel.onEnd((why, detail) => {
       this.#hasEnded = true;
       this.#trouble = 'its tunnel has ended';
@@ -70,7 +85,12 @@ export class PathHop {
 
   /** Half a sentence where nothing can go this way now. */
   trouble(): string | undefined {
-    return this.#trouble;
+    return this.#trouble ?? this.#watch.trouble(this.#options.timing.now());
+  }
+
+  /** Its other side does not answer: whoever must go this way may be told at once. */
+  get isSilent(): boolean {
+    return this.#watch.isSilent;
   }
 
   /** By itself: its interface is gone, and it must be opened anew. */
@@ -81,16 +101,53 @@ export class PathHop {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    this.#cancelLook();
     await this.#tunnel.stop();
   }
 
+  #look(): void {
+    if (this.#isClosed) return;
+    const { timing } = this.#options;
+    const counts = this.#counts();
+    this.#hear(() => {
+      if (counts !== undefined && this.#watch.look(counts, timing.now()) === 'ask') this.#ask();
+    });
+    const ms = this.#watch.isWaiting && !this.#watch.isSilent ? soonMs : lookMs;
+    this.#cancelLook = timing.after(ms, () => this.#look());
+  }
+
+  #hear(tell: () => void): void {
+    const before = this.#watch.isSilent;
+    tell();
+    if (this.#watch.isSilent !== before && !this.#isClosed) this.#options.onSilence();
+  }
+
+  #ask(): void {
+    const renew = { updateOnly: true, renew: true, allowedIps: [] };
+    const peers = this.#options.config.peers.map(({ publicKey }) => ({ publicKey, ...renew }));
+    // A tunnel that has ended says so by itself.
+    void this.#tunnel.configure({ peers }).catch(() => undefined);
+  }
+
+  /** What the interface has carried, as the kernel counts it. */
+  #counts(): HopCounts | undefined {
+    const folder = `/sys/class/net/${this.#tunnel.interfaceName}/statistics`;
+    try {
+      const [received, sent] = ['rx_packets', 'tx_packets'].map((one) => count(`${folder}/${one}`));
+      return { received: received ?? 0, sent: sent ?? 0 };
+    } catch {
+      return undefined; // The interface was taken away, which is noticed elsewhere.
+    }
+  }
+
   async #configure(): Promise<void> {
-    const { privateKey, peers } = this.#options.config;
+    const { privateKey, disguise, peers } = this.#options.config;
     const endpoints = await Promise.all(peers.map((peer) => addressOf(peer.host)));
     if (this.#isClosed) return;
     const isMissing = endpoints.includes(undefined);
     await this.#tunnel.configure({
       privateKey,
+      ...(disguise === undefined ? {} : { disguise }),
       listenPort: 0,
       replacePeers: true,
       peers: peers.map((peer, i) => peerChange(peer, endpoints[i])),
@@ -100,6 +157,10 @@ export class PathHop {
     this.#timer = setTimeout(() => void this.#configure().catch(() => undefined), lookUpAgainMs);
     this.#timer.unref();
   }
+}
+
+function count(path: string): number {
+  return Number(readFileSync(path, 'latin1'));
 }
 
 function peerChange(

@@ -23,6 +23,8 @@ export interface MeasuresOptions {
   /** 0 to 1. */
   readonly random: () => number;
   readonly drained: ReadonlySet<string>;
+  /** A probe has failed. */
+  readonly onFailure: () => void;
 }
 
 export class PathMeasures {
@@ -52,6 +54,7 @@ export class PathMeasures {
       timing,
       random,
       maySpend: (bytes) => budget.take(bytes),
+      onFailure: options.onFailure,
     });
   }
 
@@ -62,6 +65,12 @@ export class PathMeasures {
   follow(config: PathsConfig, devices: ReadonlyMap<string, DevicePaths>): void {
     this.selector.setRules(config.rules);
     this.selector.setDevices(devices);
+  }
+
+  /** Whether new flows should rather not go there. */
+  isBroken(id: string, now: MonoMs): boolean {
+    const health = this.reports.health(id, now);
+    return this.path(id)?.trouble() !== undefined || health === 'suspect' || health === 'down';
   }
 
   setDrained(id: string, isDrained: boolean): void {

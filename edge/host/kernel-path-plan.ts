@@ -26,6 +26,8 @@ export interface PathRulesParts {
   readonly devices: readonly DeviceEntry[];
   /** Ids of paths; undefined where nothing carries the family. */
   readonly automatic: Readonly<Record<RouteFamily, string | undefined>>;
+  /** Slots of tunnels whose other side does not answer. */
+  readonly silent: readonly number[];
   readonly hosts: readonly HostElement[];
   /** Flows by slot before now. */
   readonly opened: ReadonlyMap<number, number>;
@@ -78,7 +80,7 @@ export function sourcesOf(config: PathConfig): readonly string[] {
 }
 
 export function pathRulesPlan(parts: PathRulesParts): PathRulesPlan {
-  const { config, interfaceNames, paths, devices, automatic, hosts, opened } = parts;
+  const { config, interfaceNames, paths, devices, automatic, silent, hosts, opened } = parts;
   const slots = new Map(paths.map((path) => [path.config.id, path.slot]));
   const slotOf = (id: string | undefined): number => slots.get(id ?? '') ?? nowhereSlot;
   return {
@@ -97,6 +99,7 @@ export function pathRulesPlan(parts: PathRulesParts): PathRulesPlan {
       return device.prefixes.map((prefix) => ({ prefix: formatPrefix(prefix), slot }));
     }),
     automatic: { v4: slotOf(automatic.v4), v6: slotOf(automatic.v6) },
+    silent,
     hosts,
   };
 }

@@ -23,6 +23,8 @@ export interface PathRulesPlan {
   readonly pins: readonly { readonly prefix: string; readonly slot: number }[];
   /** Where the edge chooses by itself; `nowhereSlot` where nothing can carry the family. */
   readonly automatic: AutomaticSlots;
+  /** Slots of tunnels whose other side does not answer: new flows there are refused. */
+  readonly silent: readonly number[];
   /** Elements of the sets of rules for hosts. */
   readonly hosts: readonly HostElement[];
 }
@@ -81,6 +83,9 @@ export function pathScript(plan: PathRulesPlan): string {
     ...(isOpening(plan) ? closedSets(plan.closed) : []),
     ...plan.rules.filter((rule) => rule.isForHost).flatMap((rule) => hostSets(rule, plan.hosts)),
     ...pinMaps(plan),
+    ...(plan.paths.some(({ hop }) => hop !== undefined)
+      ? [block('map silent', ['type mark : verdict', elements(silentElements(plan.silent))])]
+      : []),
     block('map automatic', ['type nf_proto : verdict', elements(automaticElements(plan.automatic))]),
     ...plan.paths.flatMap(takeChains),
     block(`chain take_${nowhereSlot}`, [markLine('meta', nowhereSlot), 'accept']),
@@ -105,6 +110,13 @@ export function automaticScript(before: AutomaticSlots, after: AutomaticSlots): 
     `add element ${table} automatic { ${automaticElements(after).join(', ')} }`,
     '',
   ].join('\n');
+}
+
+/** The tunnels that are silent now, in one step; only where there is a path of that type. */
+export function silentScript(silent: readonly number[]): string {
+  const list = silentElements(silent);
+  const added = list.length === 0 ? [] : [`add element ${table} silent { ${list.join(', ')} }`];
+  return [`flush map ${table} silent`, ...added, ''].join('\n');
 }
 
 /** What devices were told for names, and what they were told no longer; in the order given. */
@@ -173,6 +185,10 @@ function pinMaps({ pins }: PathRulesPlan): string[] {
 
 function automaticElements({ v4, v6 }: AutomaticSlots): string[] {
   return [`ipv4 : goto take_${v4}`, `ipv6 : goto take_${v6}`];
+}
+
+function silentElements(slots: readonly number[]): string[] {
+  return slots.map((slot) => `${hex(markOfSlot(slot))} : goto refuse`);
 }
 
 /** 'take': a new flow takes the path, and nothing else is asked. 'again': a packet of a flow that has it. */
@@ -316,6 +332,9 @@ function refusing(plan: PathRulesPlan): string {
   ];
   return block('chain refusing', [
     'type filter hook forward priority filter - 5; policy accept;',
+    ...(plan.paths.some(({ hop }) => hop !== undefined)
+      ? [`iifname ${names(plan.interfaceNames)} ct state new meta mark & ${mask} vmap @silent`]
+      : []),
     `iifname ${names(plan.interfaceNames)} meta mark & ${mask} vmap { ${verdicts.join(', ')} }`,
   ]);
 }

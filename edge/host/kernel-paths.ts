@@ -13,6 +13,7 @@ import type { DeviceEntry } from '../egress/devices.ts';
 import { randomOf, systemTiming } from '../egress/egress-paths.ts';
 import type { NamedAddress } from '../egress/host-name.ts';
 import type { DevicePaths } from '../egress/select.ts';
+import { forgetUnanswered } from './forget-flows.ts';
 import type { KernelSettings } from './forwarding.ts';
 import type { GuardOpening } from './guard-rules.ts';
 import type { HostJournal } from './journal.ts';
@@ -30,6 +31,7 @@ import {
   hostScript,
   pathScript,
   pathsTable,
+  silentScript,
 } from './kernel-path-rules.ts';
 
 export interface KernelPathsOptions {
@@ -64,7 +66,9 @@ export class KernelPaths {
   #measures: PathMeasures;
   #choice: Choice = { v4: undefined, v6: undefined };
   /** What stands in the kernel; undefined: our table does not. */
-  #applied: { readonly automatic: AutomaticSlots; readonly script: string } | undefined;
+  #applied:
+    | { readonly automatic: AutomaticSlots; readonly silent: readonly number[]; readonly script: string }
+    | undefined;
   #ticks = 0;
   /** What the kernel has not been told yet. */
   readonly #steps: HostStep[] = [];
@@ -90,7 +94,9 @@ export class KernelPaths {
   private constructor(options: KernelPathsOptions) {
     this.#options = options;
     this.#config = options.config;
-    this.#ground = new PathGround(options, familiesIn(options.config));
+    const timing = systemTiming(options.clock);
+    const tools = { ...options, timing, onSilence: () => this.#followSilence() };
+    this.#ground = new PathGround(tools, familiesIn(options.config));
     this.#measures = this.#measure(options.config, []);
   }
 
@@ -192,6 +198,7 @@ export class KernelPaths {
       timing: systemTiming(clock),
       random: () => randomOf(entropy),
       drained: this.#drained,
+      onFailure: () => this.#choose(),
     });
   }
 
@@ -213,16 +220,15 @@ export class KernelPaths {
       return;
     }
     const parts = { config, interfaceNames, paths: this.#ground.ordered(config.paths), devices };
-    const automatic = this.#choice;
-    const hosts = this.names.elements;
-    const plan = pathRulesPlan({ ...parts, automatic, hosts, opened: new Map() });
+    const state = { automatic: this.#choice, silent: this.#ground.silent, hosts: this.names.elements };
+    const plan = pathRulesPlan({ ...parts, ...state, opened: new Map() });
     const script = pathScript(plan);
     if (script === this.#applied?.script) return;
     // Counters go on; everything else is made anew, in one step.
     const opened = this.#applied === undefined ? new Map<number, number>() : await readOpened(run);
-    const whole = pathScript(pathRulesPlan({ ...parts, automatic, hosts, opened }));
+    const whole = pathScript(pathRulesPlan({ ...parts, ...state, opened }));
     await applyTable(pathsTable, whole, journal, run);
-    this.#applied = { automatic: plan.automatic, script };
+    this.#applied = { automatic: plan.automatic, silent: plan.silent, script };
   }
 
   #tick(): void {
@@ -241,6 +247,7 @@ export class KernelPaths {
     if (this.#isClosed) return;
     const choice = this.#measures.reconsider(this.#options.clock.now());
     if (choice.v4 === this.#choice.v4 && choice.v6 === this.#choice.v6) return;
+    const left = this.#brokenOnes([this.#choice.v4, this.#choice.v6]);
     this.#choice = choice;
     this.#options.log.info('new flows take another path', { v4: choice.v4, v6: choice.v6 });
     this.#inBackground('move new flows', async () => {
@@ -251,13 +258,38 @@ export class KernelPaths {
         interfaceNames: [],
         paths: this.#ground.ordered(this.#config.paths),
       };
-      const more = { devices: [], automatic: this.#choice, hosts: [], opened: new Map<number, number>() };
+      const opened = new Map<number, number>();
+      const more = { devices: [], automatic: this.#choice, silent: before.silent, hosts: [], opened };
       const { automatic } = pathRulesPlan({ ...parts, ...more });
       if (automatic.v4 === before.automatic.v4 && automatic.v6 === before.automatic.v6) return;
       await nft(automaticScript(before.automatic, automatic), this.#options.run);
       // The next change of rules says all of it anew.
-      this.#applied = { automatic, script: '' };
+      this.#applied = { automatic, silent: before.silent, script: '' };
+      // Who waits there for a first answer tries again by itself, and then goes the new way.
+      for (const slot of left) await forgetUnanswered(slot, this.#options.log);
     });
+  }
+
+  /** New flows for a tunnel whose other side is silent are refused; those of nobody's wish avoid it. */
+  #followSilence(): void {
+    if (this.#isClosed) return;
+    this.#choose();
+    this.#inBackground('refuse what a silent tunnel would swallow', async () => {
+      const before = this.#applied;
+      const { silent } = this.#ground;
+      const hasMap = this.#config.paths.some(({ type }) => type === 'wireguard');
+      if (before === undefined || !hasMap || silent.join() === before.silent.join()) return;
+      await nft(silentScript(silent), this.#options.run);
+      this.#applied = { ...before, silent, script: '' };
+    });
+  }
+
+  /** Slots of those that do not work now. */
+  #brokenOnes(ids: readonly (string | undefined)[]): readonly number[] {
+    const now = this.#options.clock.now();
+    const { slots } = this;
+    const broken = new Set(ids.filter((id) => id !== undefined && this.#measures.isBroken(id, now)));
+    return [...broken].flatMap((id) => slots.get(id ?? '') ?? []);
   }
 
   #tell(steps: readonly HostStep[]): void {

@@ -6,6 +6,7 @@
 import { type Prefix, parsePrefix } from '../../shared/core/base/ip.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { DeviceChange, PeerChange } from '../../shared/core/tunnel/config.ts';
+import { type DisguiseRules, plainRules, sameRules } from '../../shared/core/wire/disguise-rules.ts';
 import { isInside } from '../network.ts';
 import type { ConfiguredPeer } from './configured-peers.ts';
 import { keyText } from './peer-changes.ts';
@@ -13,6 +14,8 @@ import { keyText } from './peer-changes.ts';
 export interface Ownership {
   readonly privateKey: Uint8Array;
   readonly listenPort: number;
+  /** Of the configuration; undefined: none. */
+  readonly disguise?: DisguiseRules | undefined;
   readonly peers: readonly ConfiguredPeer[];
   /** Of the store. */
   readonly devices?: readonly { readonly prefixes: readonly Prefix[] }[];
@@ -26,6 +29,7 @@ const notPermitted = 1; // EPERM
 export function refuseOwned(change: DeviceChange, owned: Ownership): void {
   if (change.privateKey !== undefined && keyText(change.privateKey) !== keyText(owned.privateKey)) refuse();
   if (change.listenPort !== undefined && change.listenPort !== owned.listenPort) refuse();
+  if (change.disguise !== undefined && !sameRules(change.disguise, owned.disguise ?? plainRules)) refuse();
   const count = owned.peers.length + (owned.devices?.length ?? 0);
   if (change.replacePeers === true && count > 0) refuse();
   for (const peer of change.peers) refuseOwnedPeer(peer, owned);

@@ -21,6 +21,8 @@ export type SqlValue = SQLInputValue;
 export class SqliteConnection {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  /** Its write-ahead log; undefined where there is none. */
+  readonly logPath: string | undefined;
 
   /** Makes the file (0600) where it is missing. ':memory:' is a store of this process alone. */
   constructor(path: string) {
@@ -35,6 +37,8 @@ export class SqliteConnection {
         this.#database.exec('PRAGMA synchronous = FULL');
         this.#database.exec('PRAGMA trusted_schema = OFF');
       });
+      const mode = this.get<{ journal_mode: string }>('PRAGMA journal_mode')?.journal_mode;
+      this.logPath = mode === 'wal' ? `${path}-wal` : undefined;
     } catch (cause) {
       this.#database.close();
       throw cause;
@@ -55,6 +59,16 @@ export class SqliteConnection {
         throw cause;
       }
     });
+  }
+
+  /** What `work` commits is in the log, and not yet on the disk. Not inside a transaction. */
+  withoutWaiting<T>(work: () => T): T {
+    this.#database.exec('PRAGMA synchronous = NORMAL');
+    try {
+      return work();
+    } finally {
+      this.#database.exec('PRAGMA synchronous = FULL');
+    }
   }
 
   /** Inside a transaction: all of `work` or nothing of it; the rest of the transaction stays. */

@@ -6,6 +6,7 @@
 import type { UnixMs } from '../../shared/core/base/time.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { type FeedbackStore, purgeFeedback, SqliteFeedback } from './feedback-store.ts';
+import { LaterSync } from './later-sync.ts';
 import {
   type Act,
   type AddOutcome,
@@ -72,10 +73,12 @@ export class SqliteStore implements PeerStore {
   readonly feedback: FeedbackStore;
   readonly #sql: SqliteConnection;
   readonly #writes: WriteGroup;
+  readonly #later: LaterSync | undefined;
 
   constructor(connection: SqliteConnection) {
     this.#sql = connection;
-    this.#writes = new WriteGroup(connection);
+    this.#later = LaterSync.of(connection);
+    this.#writes = new WriteGroup(this.#later ?? connection);
     this.feedback = new SqliteFeedback(connection);
   }
 
@@ -280,6 +283,7 @@ export class SqliteStore implements PeerStore {
 
   close(): void {
     this.#writes.flush();
+    this.#later?.close();
     this.#sql.close();
   }
 

@@ -45,6 +45,8 @@ const nothing: Installed = new Map();
 
 export class DevicePeers {
   readonly #devices = new Map<string, DeviceRecord>();
+  /** Those for which time alone changes something: few of many. */
+  readonly #timed = new Set<string>();
   readonly #installed = new Map<string, Installed>();
   readonly #owners = new Map<string, string>();
   /** New keys that were heard before their overlap ended. */
@@ -67,6 +69,8 @@ export class DevicePeers {
   set(device: DeviceRecord): void {
     this.#forgetKeys(device.id);
     this.#devices.set(device.id, device);
+    if (device.expiresAt === undefined && device.formerKey === undefined) this.#timed.delete(device.id);
+    else this.#timed.add(device.id);
     if (!device.enabled) this.#sessions.forget(device.id);
     for (const key of keysOf(device)) this.#owners.set(keyText(key), device.id);
     this.#dirty.add(device.id);
@@ -79,6 +83,7 @@ export class DevicePeers {
     this.#forgetKeys(id);
     this.#sessions.forget(id);
     this.#devices.delete(id);
+    this.#timed.delete(id);
     this.#dirty.add(id);
     this.#changed.add(id);
   }
@@ -117,7 +122,7 @@ export class DevicePeers {
   /** Something becomes due by time alone then: an expiry, the end of an overlap. */
   nextDue(now: UnixMs): UnixMs | undefined {
     let next: UnixMs | undefined;
-    for (const device of this.#devices.values()) {
+    for (const device of this.#timedDevices()) {
       for (const due of [device.expiresAt, device.formerKey?.until]) {
         if (due !== undefined && due > now && (next === undefined || due < next)) next = due;
       }
@@ -127,7 +132,7 @@ export class DevicePeers {
 
   /** Looks at every device that may have become due. */
   passTime(now: UnixMs): void {
-    for (const device of this.#devices.values()) {
+    for (const device of this.#timedDevices()) {
       const installed = this.#installed.get(device.id) ?? nothing;
       if (!samePeers(installed, this.#wanted(device, now))) this.#dirty.add(device.id);
     }
@@ -171,6 +176,10 @@ export class DevicePeers {
     }
     this.#dirty.clear();
     this.#changed.clear();
+  }
+
+  #timedDevices(): readonly DeviceRecord[] {
+    return [...this.#timed].flatMap((id) => this.#devices.get(id) ?? []);
   }
 
   #wanted(device: DeviceRecord, now: UnixMs): Installed {

@@ -1,10 +1,16 @@
 /**
- * Writes that come together are one transaction, and so wait for the disk once: those of one turn of the event loop, which
+ * Writes that come together are one transaction: those of one turn of the event loop, which
  * are all that came while the last group was written. Each answers after its own commit, and fails alone.
  */
 
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { SqliteConnection } from './store-sqlite-connection.ts';
+
+/** What a group needs of the store. */
+export interface GroupStore extends Pick<SqliteConnection, 'transaction' | 'part' | 'isInTransaction'> {
+  /** Resolves when what was committed is on the disk; absent: it is when `transaction` returns. */
+  toDisk?(): Promise<void>;
+}
 
 /** Writes of one transaction; with more it begins at once. */
 const maxGroup = 128;
@@ -19,15 +25,12 @@ interface Waiting {
 }
 
 export class WriteGroup {
-  readonly #sql: Pick<SqliteConnection, 'transaction' | 'part' | 'isInTransaction'>;
+  readonly #sql: GroupStore;
   readonly #later: (run: () => void) => void;
   #waiting: Waiting[] = [];
 
   /** `later` runs what it is given when this turn has ended. */
-  constructor(
-    sql: Pick<SqliteConnection, 'transaction' | 'part' | 'isInTransaction'>,
-    later: (run: () => void) => void = (run) => void setImmediate(run),
-  ) {
+  constructor(sql: GroupStore, later: (run: () => void) => void = (run) => void setImmediate(run)) {
     this.#sql = sql;
     this.#later = later;
   }
@@ -63,7 +66,18 @@ export class WriteGroup {
         else this.#writeAlone(one);
       return;
     }
-    for (const settle of settled) settle();
+    this.#settle(group, settled);
+  }
+
+  #settle(group: readonly Waiting[], settled: readonly Settle[]): void {
+    const answer = (): void => {
+      for (const settle of settled) settle();
+    };
+    const onDisk = this.#sql.toDisk?.();
+    if (onDisk === undefined) return answer();
+    onDisk.then(answer, (cause: unknown) => {
+      for (const one of group) one.fail(cause);
+    });
   }
 
   #writePart(one: Waiting): Settle {
@@ -84,6 +98,6 @@ export class WriteGroup {
       one.fail(cause);
       return;
     }
-    settle();
+    this.#settle([one], [settle]);
   }
 }

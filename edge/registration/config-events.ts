@@ -24,7 +24,7 @@ interface Stream {
 const maxStreamsOfDevice = 2;
 const maxStreams = 4096;
 /** Mappings on the way stay open, and an end that is gone is noticed. */
-const beatEveryMs = 30_000;
+const beatEveryMs = 50_000;
 /** What may wait for a device that does not read. */
 const maxWaitingBytes = 16 * 1024;
 

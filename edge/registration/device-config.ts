@@ -14,6 +14,8 @@ import {
 } from '../../shared/core/registration/api.ts';
 import { formatPin } from '../../shared/core/registration/invite.ts';
 import { printWgConfig } from '../../shared/core/uapi/wg-config-print.ts';
+import { disguiseFields } from '../../shared/core/wire/disguise-fields.ts';
+import { isPlainOnWire } from '../../shared/core/wire/disguise-rules.ts';
 import { gatewayOf } from '../network.ts';
 import type { DeviceRecord } from '../peers/store.ts';
 import type { EdgeFacts } from './edge-facts.ts';
@@ -30,6 +32,7 @@ export function deviceConfig(facts: EdgeFacts, edgeKey: Uint8Array, device: Devi
     dns: facts.dns,
     routes: facts.routes.map(formatPrefix),
     mtu: facts.mtu,
+    ...(facts.disguise === undefined ? {} : { obfuscation: disguiseFields(facts.disguise) }),
     keepalive: keepaliveSeconds,
     hostRules: facts.hostRules
       .filter((rule) => rule.device === undefined || rule.device === device.name)
@@ -70,9 +73,11 @@ export function stockConfig(
       remedy: 'Set endpoint in edge.yaml to its host name or address.',
     });
   }
-  return printWgConfig({
+  const { disguise } = facts;
+  const conf = printWgConfig({
     interface: {
       ...(privateKey === undefined ? {} : { privateKey }),
+      ...(disguise === undefined ? {} : { disguise }),
       addresses,
       dns,
       searchDomains: [],
@@ -88,7 +93,14 @@ export function stockConfig(
     ],
     ignored: [],
   });
+  if (disguise === undefined) return conf;
+  return `${isPlainOnWire(disguise) ? junkComment : disguiseComment}\n${conf}`;
 }
+
+const disguiseComment =
+  '# This edge disguises WireGuard: only the AmneziaWG apps, amneziawg-tools and culvert can use this file.';
+const junkComment =
+  '# Jc, Jmin and Jmax are for the AmneziaWG apps and culvert. For an official WireGuard app delete those lines.';
 
 function withLength(address: string): string {
   return `${address}/${address.includes(':') ? 128 : 32}`;

@@ -3,6 +3,7 @@
 import type { Prefix } from '../../shared/core/base/ip.ts';
 import type { PathEntry } from '../../shared/core/control/paths-api.ts';
 import type { HostRule } from '../../shared/core/registration/api.ts';
+import type { DisguiseRules } from '../../shared/core/wire/disguise-rules.ts';
 import type { AddressPool } from '../peers/addresses.ts';
 
 export interface EdgeFacts {
@@ -21,6 +22,8 @@ export interface EdgeFacts {
   /** What belongs into the tunnel. */
   readonly routes: readonly Prefix[];
   readonly mtu: number;
+  /** Absent: messages are as WireGuard's are. */
+  readonly disguise?: DisguiseRules | undefined;
   /** Rules for hosts; those with a device or a tag are for them alone. */
   readonly hostRules: readonly (HostRule & { readonly device?: string; readonly tag?: string })[];
   readonly paths: readonly PathEntry[];

@@ -72,6 +72,11 @@ await new Promise((resolve) => edge.stdout.on('data', (text) => /ready/.test(Str
 const startMs = performance.now() - begun;
 const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${edge.pid}/status`, 'utf8'))?.[1]) / 1000;
 const startRss = rss();
+/** Of all threads of the edge, in milliseconds; the system counts in hundredths of a second. */
+function edgeCpuMs() {
+  const fields = readFileSync(`/proc/${edge.pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
 
 const socket = join(folder, 'control.sock');
 const times = [];
@@ -85,6 +90,7 @@ for (let i = 0; i < revocations; i++) {
 
 const { link } = await administration.invite({ uses: enrolments + 1 }, 'operator');
 const enrolBegun = performance.now();
+const cpuBefore = { edge: edgeCpuMs(), callers: process.cpuUsage() };
 let next = 0;
 const failures = {};
 await Promise.all(
@@ -109,6 +115,12 @@ await Promise.all(
   }),
 );
 const enrolSeconds = (performance.now() - enrolBegun) / 1000;
+const callers = process.cpuUsage(cpuBefore.callers);
+/** Of the edge and of those who enrol, which share the machine and of whom all are one thread here. */
+const cpuMsEach = {
+  edge: (edgeCpuMs() - cpuBefore.edge) / enrolments,
+  callers: (callers.user + callers.system) / 1000 / enrolments,
+};
 
 console.log({
   devices: count,
@@ -118,6 +130,7 @@ console.log({
   rssAfterMB: Math.round(rss()),
   revokeMs: { p50: percentile(times, 0.5), p99: percentile(times, 0.99) },
   enrolmentsPerSecond: Math.round(enrolments / enrolSeconds),
+  enrolmentCpuMs: cpuMsEach,
   failures,
 });
 store.close();

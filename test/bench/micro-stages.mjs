@@ -17,6 +17,7 @@ import {
 } from '../../shared/core/packet/virtio-header.ts';
 import { AllowedIps } from '../../shared/core/peers/allowed-ips.ts';
 import { TunnelDevice } from '../../shared/core/tunnel/device.ts';
+import { readDisguise } from '../../shared/core/wire/disguise-fields.ts';
 import { chooseSuite } from '../../shared/node/crypto/choose.ts';
 import { systemEntropy } from '../../shared/node/entropy.ts';
 import { requireLibc } from '../../shared/node/ffi/libc.ts';
@@ -32,6 +33,10 @@ const transportHeader = 16;
 const tag = 16;
 const smallPacket = 100;
 const fullPacket = 1420;
+const disguises = [
+  { name: ', other types', fields: { h1: '11', h2: '12', h3: '13', h4: '14' } },
+  { name: ', 16 bytes of noise', fields: { s4: '16', h4: '1000-2000' } },
+];
 const now = monoMs(1000);
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -47,6 +52,7 @@ export function makeStages() {
       segmentStage(memory),
       coalesceStage(memory),
       ...[smallPacket, fullPacket].flatMap((size) => deviceStages(memory, suite, size)),
+      ...disguises.flatMap((disguise) => deviceStages(memory, suite, fullPacket, disguise)),
     ],
   };
 }
@@ -152,9 +158,11 @@ function coalesceStage(memory) {
   };
 }
 
-/** Two devices with a session: what one seals, the other opens. */
-function deviceStages(memory, suite, size) {
+/** Two devices with a session: what one seals, the other opens. `disguise`: how their messages look. */
+function deviceStages(memory, suite, size, { name = '', fields = {} } = {}) {
   const [a, b] = [makeEnd(memory, suite, 1), makeEnd(memory, suite, 2)];
+  const { rules } = readDisguise(fields);
+  for (const { device } of [a, b]) device.configure({ disguise: rules, peers: [] }, now);
   introduce(suite, a, b, 2);
   introduce(suite, b, a, 1);
   // The first packet asks for a handshake; the answers go to and fro until both have the session.
@@ -168,7 +176,7 @@ function deviceStages(memory, suite, size) {
   }
   return [
     {
-      name: `device outbound, ${size} bytes`,
+      name: `device outbound, ${size} bytes${name}`,
       packets: batchPackets,
       before: () => fillPlain(a, size, batchPackets),
       round: () => {
@@ -177,7 +185,7 @@ function deviceStages(memory, suite, size) {
       },
     },
     {
-      name: `device inbound, ${size} bytes`,
+      name: `device inbound, ${size} bytes${name}`,
       packets: batchPackets,
       before: () => {
         fillPlain(a, size, batchPackets);

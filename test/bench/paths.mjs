@@ -1,5 +1,6 @@
 // What the choice among paths costs: of one new flow with 200 rules, and of a rootless edge's throughput with six paths,
-// probes and 200 rules against the same edge with one path. The second part needs root (a network namespace of its own).
+// probes and 200 rules against the same edge with one path, in turns. Throughput depends on what else the machine does;
+// the processor time of the edge, for a GB and for a connection, nearly not. Needs root (a network namespace of its own).
 // Usage: node test/bench/paths.mjs [--choice]
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +14,16 @@ import { monoMs } from '../../shared/core/base/time.ts';
 
 const bin = fileURLToPath(new URL('../../node_modules/.bin/', import.meta.url));
 const rules = 200;
-const rounds = 5;
+const rounds = 7;
+const downloadBytes = 400_000_000;
+const requestSeconds = 2;
+const places = 64;
+const figures = [
+  { what: 'perGb', unit: 'CPU-s/GB of the edge', digits: 2, bar: '111 %' },
+  { what: 'perConnection', unit: 'CPU-µs of the edge a new connection', digits: 0, bar: '111 %' },
+  { what: 'mbps', unit: 'Mbit/s', digits: 0, bar: '90 %' },
+  { what: 'rate', unit: 'new connections/s', digits: 0, bar: '90 %' },
+];
 
 choiceCost();
 if (!process.argv.includes('--choice')) await throughput();
@@ -76,6 +86,7 @@ async function throughput() {
     children.push(child);
     return {
       name,
+      pid: child.pid,
       until: (sign) =>
         waitFor(
           () => sign.test(text),
@@ -88,24 +99,38 @@ async function throughput() {
   execFileSync('ip', ['netns', 'add', namespace]);
   try {
     run('ip', 'link', 'set', 'lo', 'up');
-    run('ip', 'address', 'add', '203.0.113.10/32', 'dev', 'lo');
-    const far = `const b=Buffer.alloc(65536);require('http').createServer((q,s)=>{let n=+q.url.slice(1);const go=()=>{while(n>0){n-=b.length;if(!s.write(b))return s.once('drain',go)}s.end()};go()}).listen(8080,'203.0.113.10',()=>console.log('listening'))`;
+    // Enough that connections which ended a moment ago do not use up the ports towards one.
+    for (let i = 0; i < places; i++) run('ip', 'address', 'add', `203.0.113.${10 + i}/32`, 'dev', 'lo');
+    const far = `const b=Buffer.alloc(65536);require('http').createServer((q,s)=>{let n=+q.url.slice(1);const go=()=>{while(n>0){n-=b.length;if(!s.write(b))return s.once('drain',go)}s.end()};go()}).listen(8080,'0.0.0.0',()=>console.log('listening'))`;
     await start('far', [process.execPath, '-e', far]).until(/listening/);
     const kinds = ['plain', 'many'];
-    for (const [i, kind] of kinds.entries()) await startPair(kind, i, { folder, start, run });
-    const results = { plain: { mbps: [], rate: [] }, many: { mbps: [], rate: [] } };
+    const pids = [];
+    for (const [i, kind] of kinds.entries()) pids.push(await startPair(kind, i, { folder, start, run }));
+    // What is compiled on the way belongs to nobody.
+    for (const i of kinds.keys()) {
+      download(i, run);
+      requests(i, run);
+    }
+    const results = { plain: newResults(), many: newResults() };
     for (let round = 0; round < rounds; round++) {
-      for (const [i, kind] of kinds.entries()) {
-        results[kind].mbps.push(download(i, run));
-        results[kind].rate.push(requests(i, run));
+      const order = round % 2 === 0 ? [0, 1] : [1, 0];
+      for (const i of order) {
+        const result = results[kinds[i]];
+        const before = cpuSeconds(pids[i]);
+        result.mbps.push(download(i, run));
+        const between = cpuSeconds(pids[i]);
+        const rate = requests(i, run);
+        result.rate.push(rate);
+        result.perGb.push((between - before) / (downloadBytes / 1e9));
+        result.perConnection.push(((cpuSeconds(pids[i]) - between) / (rate * requestSeconds)) * 1e6);
       }
     }
-    for (const what of ['mbps', 'rate']) {
+    for (const { what, unit, digits, bar } of figures) {
       const [plain, many] = kinds.map((kind) => median(results[kind][what]));
-      const unit = what === 'mbps' ? 'Mbit/s' : 'new connections/s';
+      const spread = kinds.map((kind) => spreadOf(results[kind][what], digits)).join(' and ');
       const share = Math.round((many / plain) * 1000) / 10;
       console.log(
-        `one path ${Math.round(plain)} ${unit}, six paths and ${rules} rules ${Math.round(many)} (${share} %; bar: 90 %)`,
+        `one path ${plain.toFixed(digits)} ${unit}, six paths and ${rules} rules ${many.toFixed(digits)}: ${share} % (bar: ${bar}); rounds ${spread}`,
       );
     }
   } finally {
@@ -127,10 +152,11 @@ async function startPair(kind, i, { folder, start, run }) {
   const text = readFileSync(file, 'utf8')
     .replace('backend: auto', 'backend: userspace')
     .replace(/metrics: .*/, 'metrics: off')
-    .replace('allow: []', 'allow: [{ cidr: 203.0.113.10/32 }]')
+    .replace('allow: []', `allow: [${openings()}]`)
     .replace(/^ {2}paths: .*$/m, paths === '' ? '$&' : paths);
   writeFileSync(file, text);
-  await start(`edge ${kind}`, [edge, 'run', '--data', data]).until(/^ready$/m);
+  const running = start(`edge ${kind}`, [edge, 'run', '--data', data]);
+  await running.until(/^ready$/m);
   const socket = join(folder, `${kind}-sockets`, 's');
   const state = join(folder, `${kind}-client`);
   const client = join(bin, 'culvert');
@@ -148,6 +174,12 @@ async function startPair(kind, i, { folder, start, run }) {
   run(client, 'settings', 'set', 'proxy.port', String(proxy), '--socket', socket);
   run(client, 'enroll', link, '--socket', socket);
   run(client, 'connect', '--wait', '--socket', socket);
+  return running.pid;
+}
+
+/** They are the edge's own here, and such must be named one by one. */
+function openings() {
+  return Array.from({ length: places }, (_, i) => `{ cidr: 203.0.113.${10 + i}/32 }`).join(', ');
 }
 
 function manyPaths() {
@@ -176,15 +208,32 @@ function download(i, run) {
     ...words,
     '--proxy',
     `socks5://127.0.0.1:${41_080 + i}`,
-    'http://203.0.113.10:8080/200000000',
+    `http://203.0.113.10:8080/${downloadBytes}`,
   );
   return (Number(speed) * 8) / 1e6;
 }
 
 function requests(i, run) {
-  const program = `const net=require('net');const one=()=>new Promise((done,fail)=>{const s=net.connect(${41_080 + i},'127.0.0.1',()=>s.write('CONNECT 203.0.113.10:8080 HTTP/1.1\\r\\nHost: 203.0.113.10:8080\\r\\n\\r\\n'));s.once('data',(d)=>{s.destroy();/^HTTP\\/1.1 200/.test(d)?done():fail(new Error(String(d)))});s.on('error',fail)});
-  (async()=>{const t=performance.now();let n=0;await Promise.all(Array.from({length:8},async()=>{while(performance.now()-t<2000){await one();n++}}));console.log(n/2)})()`;
+  const program = `const net=require('net');let next=0;const one=()=>new Promise((done,fail)=>{const to='203.0.113.'+(10+next++%${places})+':8080';const s=net.connect(${41_080 + i},'127.0.0.1',()=>s.write('CONNECT '+to+' HTTP/1.1\\r\\nHost: '+to+'\\r\\n\\r\\n'));s.once('data',(d)=>{s.destroy();/^HTTP\\/1.1 200/.test(d)?done():fail(new Error(String(d)))});s.on('error',fail)});
+  (async()=>{const t=performance.now();let n=0;await Promise.all(Array.from({length:8},async()=>{while(performance.now()-t<${requestSeconds * 1000}){await one();n++}}));console.log(n/${requestSeconds})})()`;
   return Number(run(process.execPath, '-e', program));
+}
+
+function newResults() {
+  return { mbps: [], rate: [], perGb: [], perConnection: [] };
+}
+
+/** Of all threads, user and system, since the process began. */
+function cpuSeconds(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  // utime and stime, in hundredths.
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function spreadOf(values, digits) {
+  return `${Math.min(...values).toFixed(digits)} to ${Math.max(...values).toFixed(digits)}`;
 }
 
 function median(values) {

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { ProxyServer } from '../../client/proxy/server.ts';
 import { canBindDevice } from '../../edge/egress/bind-device.ts';
+import { systemTiming } from '../../edge/egress/egress-paths.ts';
 import { type EgressPath, PathError } from '../../edge/egress/path.ts';
 import { DirectPath } from '../../edge/egress/path-direct.ts';
 import { HttpPath, type Login } from '../../edge/egress/path-http.ts';
@@ -17,6 +18,7 @@ import { formatAddress, parseAddress, parsePrefix } from '../../shared/core/base
 import { monoMs } from '../../shared/core/base/time.ts';
 import { portableSuite } from '../../shared/core/crypto/portable.ts';
 import type { FlowEnd } from '../../shared/core/netstack/events.ts';
+import { systemClock } from '../../shared/node/clock.ts';
 import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import { Forwarder } from '../../shared/node/flows/forwarder.ts';
 import { StackTunnel } from '../../shared/node/flows/stack-tunnel.ts';
@@ -250,6 +252,7 @@ async function makeHop(udp: 'linux' | 'dgram'): Promise<PathBench> {
         false,
       ),
     lookUp: (host) => Promise.resolve(host),
+    timing: systemTiming(systemClock()),
   });
   await path.ready;
   const end = (): void => {

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ProxyServer } from '../../client/proxy/server.ts';
 import { type FlowRequest, PathChooser } from '../../edge/egress/choose-flow.ts';
+import { systemTiming } from '../../edge/egress/egress-paths.ts';
 import type { EgressPath } from '../../edge/egress/path.ts';
 import { DirectPath } from '../../edge/egress/path-direct.ts';
 import { HttpPath } from '../../edge/egress/path-http.ts';
@@ -18,6 +19,7 @@ import { formatAddress, parseAddress, parsePrefix } from '../../shared/core/base
 import { monoMs } from '../../shared/core/base/time.ts';
 import { portableSuite } from '../../shared/core/crypto/portable.ts';
 import type { FlowEnd } from '../../shared/core/netstack/events.ts';
+import { systemClock } from '../../shared/node/clock.ts';
 import { Forwarder } from '../../shared/node/flows/forwarder.ts';
 import { StackTunnel } from '../../shared/node/flows/stack-tunnel.ts';
 import { silentLog } from '../../shared/node/log.ts';
@@ -85,7 +87,8 @@ function tunnel(addresses: readonly string[], acceptAny: boolean): StackTunnel {
   return made;
 }
 
-async function wireguardHop(): Promise<Hop> {
+/** `silent`: ports behind it that never answer. */
+async function wireguardHop(silent: ReadonlySet<number> = new Set()): Promise<Hop> {
   const [mine, theirs] = [new Uint8Array(32).fill(7), new Uint8Array(32).fill(9)];
   const server = tunnel(['10.99.0.1'], true);
   const direct = new DirectPath('far');
@@ -93,7 +96,10 @@ async function wireguardHop(): Promise<Hop> {
     stack: server.host,
     clock: { kind: 'process', now, unix: () => 0 as never },
     dialer: {
-      dialTcp: ({ destination, signal }) => direct.dialTcp({ end: toLoopback(destination) }, signal),
+      dialTcp: ({ destination, signal }) =>
+        silent.has(destination.port)
+          ? new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+          : direct.dialTcp({ end: toLoopback(destination) }, signal),
       openUdp: ({ destination }) => direct.openUdp({ end: toLoopback(destination) }),
     },
   });
@@ -117,9 +123,10 @@ async function wireguardHop(): Promise<Hop> {
         false,
       ),
     lookUp: (host) => Promise.resolve(host),
+    timing: systemTiming(systemClock()),
   });
   await path.ready;
-  const nobody = { end: { address: Uint8Array.of(198, 18, 0, 1), port: 9 } };
+  const nobody = { end: { address: Uint8Array.of(198, 18, 0, 1), port: 7 } };
   // The first flow would wait for the handshake.
   await path.dialTcp(nobody, AbortSignal.timeout(5000)).catch(() => undefined);
   return { path, seenAs: Uint8Array.of(198, 18, 0, 1), die: () => server.end() };
@@ -215,5 +222,32 @@ describe.each([
     expect(await echoed(elsewhere, 'still here')).toBe('still here');
     await expect(open('pinned', 2000)).rejects.toBeInstanceOf(Error);
     expect(opened()).toEqual([1, 4]);
+  }, 30_000);
+});
+
+describe('a hop of type wireguard whose other side falls silent', () => {
+  test('refuses whoever must go that way in a few seconds, says why, and nobody else waits', async () => {
+    const hop = await wireguardHop();
+    const { open } = await world(hop);
+    await open('pinned');
+    hop.die();
+
+    const from = now();
+    await expect(open('pinned', 18_000)).rejects.toMatchObject({ of: 'path', kind: 'timeout' });
+
+    expect(now() - from).toBeLessThan(12_000);
+    expect(hop.path.trouble()).toMatch(/^the other side of its tunnel has not answered for \d+ s$/);
+    await expect(open('laptop')).resolves.toBeDefined();
+  }, 30_000);
+
+  test('is not blamed for a place behind it that does not answer', async () => {
+    const hop = await wireguardHop(new Set([9]));
+
+    const end = { address: hop.seenAs, port: 9 };
+    const dialled = hop.path.dialTcp({ end }, AbortSignal.timeout(4000));
+
+    await expect(dialled).rejects.toMatchObject({ name: 'TimeoutError' });
+    expect(hop.path.trouble()).toBeUndefined();
+    hop.path.close();
   }, 30_000);
 });

@@ -28,6 +28,7 @@ const debianPackages: Readonly<Record<string, string>> = {
   busctl: 'systemd',
   'dbus-daemon': 'dbus-daemon',
   'dbus-run-session': 'dbus-daemon',
+  pkexec: 'pkexec polkitd',
   gsettings: 'libglib2.0-bin gsettings-desktop-schemas dconf-gsettings-backend',
   kreadconfig5: 'libkf5config-bin',
   conntrack: 'conntrack',

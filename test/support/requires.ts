@@ -1,6 +1,6 @@
 // What a test needs from the machine it runs on, whether it is there, and the one line that would bring it.
 // A test that cannot run is skipped with that line in its title. Where CI=true and we are root nothing may be
-// missing, so it fails instead; only a kernel without WireGuard is forgiven there, because nothing can bring that.
+// missing, so it fails instead; a kernel without WireGuard and AmneziaWG's program are forgiven there: nothing brings them.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -21,6 +21,8 @@ export interface Needs {
   readonly ffi?: boolean;
   /** The kernel's own WireGuard. */
   readonly kernelWireGuard?: boolean;
+  /** AmneziaWG's own userspace program, which no package brings: named by the environment. */
+  readonly amneziaWg?: boolean;
 }
 
 const here: Verdict = { ok: true };
@@ -88,6 +90,15 @@ function requireKernelWireGuard(): Verdict {
   return { ok: false, reason: 'needs WireGuard in the kernel', enable: 'modprobe wireguard' };
 }
 
+/** Empty where there is none. */
+export const amneziaWgProgram: string = process.env['CULVERT_AMNEZIAWG_GO'] ?? '';
+
+function requireAmneziaWg(): Verdict {
+  if (amneziaWgProgram !== '') return here;
+  const enable = 'CULVERT_AMNEZIAWG_GO=/path/to/amneziawg-go npm test';
+  return { ok: false, reason: 'needs the binary of amneziawg-go', enable };
+}
+
 export function checkNeeds(needs: Needs): Verdict {
   return firstMissing([
     needs.root ? requireRoot() : here,
@@ -95,6 +106,7 @@ export function checkNeeds(needs: Needs): Verdict {
     needs.ffi ? requireFfi() : here,
     needs.namespaces ? requireNamespaces() : here,
     needs.kernelWireGuard ? requireKernelWireGuard() : here,
+    needs.amneziaWg ? requireAmneziaWg() : here,
   ]);
 }
 
@@ -106,7 +118,8 @@ export function describeWith(needs: Needs, title: string, body: () => void): voi
     return;
   }
   const explained = `${title} [${verdict.reason}; enable with: ${verdict.enable}]`;
-  const forgiven = needs.kernelWireGuard === true && checkNeeds({ ...needs, kernelWireGuard: false }).ok;
+  const isBrought = checkNeeds({ ...needs, kernelWireGuard: false, amneziaWg: false }).ok;
+  const forgiven = (needs.kernelWireGuard === true || needs.amneziaWg === true) && isBrought;
   if (process.env['CI'] === 'true' && process.getuid?.() === 0 && !forgiven) {
     describe(explained, () => {
       test('can run here', () => {

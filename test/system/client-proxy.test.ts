@@ -337,6 +337,8 @@ describeWith(needs, 'mode proxy', () => {
     own.ok('import', writeConf('stranger', { serverKey: stranger }));
     // Where nobody answers, the daemon itself would ask whether the network wants a sign-in.
     own.ok('settings', 'set', 'portal.detection', 'off');
+    // The other edge answers, and would take over.
+    own.ok('edge', 'use', 'stranger');
     const before = leaked();
 
     own.run(['connect', '--wait', '--timeout', '3s']);
@@ -346,6 +348,7 @@ describeWith(needs, 'mode proxy', () => {
     // The requests that went around it before there was a tunnel were counted.
     expect(before).toBeGreaterThan(0);
     expect(own.status()['state']).toBe('connecting');
+    own.ok('edge', 'use', 'auto');
     expect(http.out).toContain('being made');
     expect(http.out).toContain('503');
     expect(socks.code).toBe(97);

@@ -92,6 +92,8 @@ describeWith(
       // The gateway has its pages, for whoever asks from inside.
       const trace = await fetchFrom(lab.client, 'http://10.83.0.1/trace');
       expect(trace).toMatch(/^device=laptop\nedge=home\npath=direct\ntransport=udp\nip=10\.83\.0\.2\nts=/);
+      // No way leads to the Internet from here: it has no address there.
+      expect(trace).not.toContain('exit=');
       expect(await fetchFrom(lab.inet, 'http://10.83.0.1/trace')).toContain('device=phone\n');
       expect(await fetchFrom(lab.client, 'http://[fd7c:1:2:3::1]/trace')).toContain('ip=fd7c:1:2:3::2\n');
       expect(await fetchFrom(lab.inet, `http://${labAddresses.upstream}/trace`)).toBe('failed');

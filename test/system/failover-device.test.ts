@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test, vi } from 'vitest';
 import { LabStage } from '../../client/lab/stage.ts';
 import { places } from '../../client/lab/world.ts';
+import type { Child } from '../../shared/node/lab/child.ts';
 import { describeWith } from '../support/requires.ts';
 
 const edgeEntry = fileURLToPath(new URL('../../edge/main.ts', import.meta.url));
@@ -14,6 +15,20 @@ const slow = { timeoutMs: 60_000 };
 
 describeWith({ namespaces: true, tools: ['ip', 'nft'] }, 'two edges and a whole device', () => {
   let stage: LabStage | undefined;
+  let startSecond: () => Promise<Child>;
+
+  const seen = (): string => stage?.pageLines().at(-1)?.from?.replace('::ffff:', '') ?? '';
+
+  function untilSeenFrom(...addresses: string[]): Promise<void> {
+    return vi.waitFor(() => {
+      if (!addresses.includes(seen())) throw new Error(`seen from ${seen()}`);
+    }, patience);
+  }
+
+  function mustBePrivate(): void {
+    const from = stage?.pageLines().map((line) => line.from?.replace('::ffff:', ''));
+    for (const address of places.laptop) expect(from).not.toContain(address);
+  }
 
   afterAll(() => stage?.clear(), 60_000);
 
@@ -37,8 +52,12 @@ describeWith({ namespaces: true, tools: ['ip', 'nft'] }, 'two edges and a whole 
     const change = String.raw`s/backend: auto.*/backend: userspace/; s/upstreams: \[[^]]*\]/upstreams: []/`;
     await world.router.run('sed', ['-i', change, yaml]);
     const run = [process.execPath, edgeEntry, 'run', '--data', path];
-    const second = await world.router.start('the second edge', run);
-    await second.waitFor(/^ready$/m, slow.timeoutMs);
+    startSecond = async () => {
+      const started = await world.router.start('the second edge', run);
+      await started.waitFor(/^ready$/m, slow.timeoutMs);
+      return started;
+    };
+    const second = await startSecond();
     // The first one is known by a name that only this network knows: where it is, is remembered from here.
     await control.call('connect', {});
     await untilConnectedTo('home');
@@ -46,11 +65,6 @@ describeWith({ namespaces: true, tools: ['ip', 'nft'] }, 'two edges and a whole 
     const enroll = [clientEntry, 'enroll', link, '--socket', socket];
     await world.laptop.run(process.execPath, enroll, slow);
 
-    const seen = (): string => stage?.pageLines().at(-1)?.from?.replace('::ffff:', '') ?? '';
-    const untilSeenFrom = (...addresses: string[]): Promise<void> =>
-      vi.waitFor(() => {
-        if (!addresses.includes(seen())) throw new Error(`seen from ${seen()}`);
-      }, patience);
     await control.call('connect', {});
     await stage.untilClosed();
     stage.ask();
@@ -67,7 +81,43 @@ describeWith({ namespaces: true, tools: ['ip', 'nft'] }, 'two edges and a whole 
     expect(tookMs).toBeLessThan(process.env['CI'] === 'true' ? 20_000 : 12_000);
     const status = await control.call('status');
     expect(status.edge?.name).toBe('home');
-    const from = stage.pageLines().map((line) => line.from?.replace('::ffff:', ''));
-    for (const address of places.laptop) expect(from).not.toContain(address);
+    mustBePrivate();
   }, 240_000);
+
+  test('the edge in use dies where the other is reached by TLS alone: pages load through that', async () => {
+    if (stage === undefined) throw new Error('the test before made it');
+    const { world, control } = stage;
+    const second = await startSecond();
+    // It is believed again once it has answered.
+    await vi.waitFor(
+      async () => {
+        await control.call('connect', {});
+        expect(await control.call('status')).toMatchObject({ edge: { name: 'second' } });
+      },
+      { timeout: 90_000, interval: 2000 },
+    );
+    await vi.waitFor(
+      async () => expect(await control.call('status')).toMatchObject({ state: 'connected' }),
+      patience,
+    );
+    await untilSeenFrom('198.51.100.1');
+    await world.hold([{ do: 'block-udp' }]);
+
+    const died = performance.now();
+    await second.end('SIGKILL');
+    await untilSeenFrom(places.edge);
+    const tookMs = performance.now() - died;
+    process.stdout.write(`\nfailover by TLS alone: ${Math.round(tookMs)} ms\n`);
+
+    expect(tookMs).toBeLessThan(process.env['CI'] === 'true' ? 40_000 : 25_000);
+    await vi.waitFor(
+      async () =>
+        expect(await control.call('status')).toMatchObject({
+          state: 'connected',
+          edge: { name: 'home', transport: 'tls' },
+        }),
+      patience,
+    );
+    mustBePrivate();
+  }, 300_000);
 });

@@ -82,9 +82,15 @@ describeWith(
       await world.downloading(1);
       await swallow(dying?.interfaceName ?? '');
 
+      // It begins while the edge still knows nothing, waits, and tries again by itself: on the path that works.
       const from = performance.now();
-      await until(async () => (await world.fetched(`http://${site.v4}:8080/`)) === living);
-      process.stdout.write(`new flows moved after ${Math.round(performance.now() - from)} ms\n`);
+      const first = await world.fetched(
+        `http://${site.v4}:8080/`,
+        ['--connect-timeout', '30', '--max-time', '40'],
+        50_000,
+      );
+      process.stdout.write(`a new flow got through after ${Math.round(performance.now() - from)} ms\n`);
+      expect(first).toBe(living);
       const answers: string[] = [];
       for (let i = 0; i < 8; i++) answers.push(await world.fetched(`http://${site.v4}:8080/`));
 

@@ -94,6 +94,32 @@ describeWith(
       expect(ping.exitCode).toBe(0);
     });
 
+    test('refuses at once what must go by a tunnel whose other side is silent, says so, and hears it again', async () => {
+      const why = async (): Promise<string> => {
+        const answer = JSON.parse(
+          await world.edgeCommand(['path', 'why', site.other, '--json']),
+        ) as WhyAnswer;
+        return answer.answers.map((one) => one.sentence).join(' ');
+      };
+      await world.lab.inet.run('nft', ['-f', '/dev/stdin'], {
+        stdin:
+          'table inet mute {\n chain in {\n  type filter hook input priority 0\n  udp dport 51830 drop\n }\n}\n',
+      });
+
+      const from = performance.now();
+      const first = await world.fetched(`http://${site.other}:8080/`, ['--connect-timeout', '20']);
+      process.stdout.write(`a silent hop refused after ${Math.round(performance.now() - from)} ms\n`);
+
+      expect(first).toBe('refused');
+      expect(await why()).toMatch(
+        /^By fra: rule 2 \(cidr 203\.0\.113\.11\/32\) says so\. Nothing gets through now: the other side of its tunnel has not answered for \d+ s\. New flows are refused until that is over/,
+      );
+      expect(await world.fetched(`http://${site.v4}:8080/`)).toBe(labAddresses.upstream);
+      await world.lab.inet.run('nft', ['delete', 'table', 'inet', 'mute']);
+      await until(async () => (await world.fetched(`http://${site.other}:8080/`)) === '10.9.0.2');
+      expect(await why()).toBe('By fra: rule 2 (cidr 203.0.113.11/32) says so.');
+    }, 90_000);
+
     test('opens a closed range for the path of the rule that names it, and nowhere else', async () => {
       expect(await world.fetched('http://10.9.0.1:8080/')).toBe('10.9.0.2');
       expect(await world.fetched('http://10.9.0.2:8080/')).toBe('silence');

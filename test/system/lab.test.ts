@@ -53,6 +53,16 @@ test('culvert lab lists the networks to anybody', () => {
   for (const { name } of labNetworks) expect(stdout).toContain(name);
 });
 
+test.each([
+  ['lab', '--socket', '/nowhere'],
+  ['completions', 'bash', '--socket', '/nowhere'],
+])('%s takes --socket as every command does', (...words) => {
+  const { status, stdout } = spawnSync(process.execPath, [clientEntry, ...words], { encoding: 'utf8' });
+
+  expect(status).toBe(0);
+  expect(stdout).not.toBe('');
+});
+
 test('a network that there is not is wrong usage', () => {
   const { status, stderr } = spawnSync(process.execPath, [clientEntry, 'lab', 'moon'], { encoding: 'utf8' });
 
@@ -91,6 +101,30 @@ describeWith({ namespaces: true, tools: ['ip', 'nft'] }, 'the bad networks', () 
     },
     240_000,
   );
+
+  test('what was recorded is played again, and goes the same way', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'culvert-trace-')), 'trace.json');
+    const lab = (...words: string[]): ReturnType<typeof spawnSync> =>
+      spawnSync(process.execPath, [clientEntry, 'lab', ...words, '--patience', '60s', '--json'], {
+        encoding: 'utf8',
+        timeout: 110_000,
+      });
+
+    const first = lab('udp-block', '--mode', 'proxy', '--record', path);
+    const again = lab('--trace', path);
+
+    expect([first.status, again.status]).toEqual([0, 0]);
+    const [before, now] = [first, again].map(({ stdout }) => JSON.parse(String(stdout)) as Story);
+    expect(before?.health).toContain('udp-blocked');
+    expect(now).toMatchObject({
+      network: 'udp-block',
+      mode: 'proxy',
+      states: before?.states,
+      health: before?.health,
+      outside: 0,
+      different: [],
+    });
+  }, 240_000);
 
   test('a lab that was killed is gone after the next look', async () => {
     const program = spawn(process.execPath, [clientEntry, 'lab', 'good', '--stay'], {

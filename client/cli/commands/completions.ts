@@ -9,6 +9,8 @@ export function addCompletions(program: Command, context: CliContext): void {
   program
     .command('completions')
     .addArgument(new Argument('<shell>', 'the shell that shall complete our words').choices(shells))
+    .option('--json', 'not used: what is printed is a script')
+    .option('--socket <path>', 'not used: no daemon is asked')
     .description('print a script that completes the words of culvert in a shell')
     .action((shell: Shell) => context.print(completionScript(shell, wordsOf(program))));
 }

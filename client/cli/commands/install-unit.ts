@@ -1,9 +1,10 @@
 /** `culvert service`: the daemon of the whole device as a unit of systemd. */
 
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
-import { defaultStateDir } from '../../../shared/node/control/places.ts';
+import { defaultStateDir, polkitPolicyPath } from '../../../shared/node/control/places.ts';
 import { run } from '../../../shared/node/run.ts';
 import { installUnit, removeUnit, unitText } from '../../host/systemd.ts';
 import { unitJournalPath } from '../../settings/paths.ts';
@@ -35,7 +36,9 @@ export function addService(program: Command, context: CliContext): void {
         return;
       }
       needRoot(context);
-      say(await installUnit(plan, { run, journal: unitJournalPath(stateDir) }), flags);
+      const launcher = resolve(dirname(plan.entry), '../shared/launch/culvert');
+      const polkit = existsSync(launcher) ? { polkit: { path: polkitPolicyPath, program: launcher } } : {};
+      say(await installUnit({ ...plan, ...polkit }, { run, journal: unitJournalPath(stateDir) }), flags);
     });
   const remove = group
     .command('remove')

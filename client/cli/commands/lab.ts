@@ -1,6 +1,6 @@
 /** `culvert lab`: a bad network built of namespaces, with a real edge and a real client in it. */
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
 import { type Mode, modes, parseMode, wholeDeviceModes } from '../../../shared/core/control/status.ts';
@@ -9,6 +9,7 @@ import { checkLabNeeds } from '../../lab/needs.ts';
 import { type LabNetwork, labNetworks, networkNamed, parseTrace } from '../../lab/networks.ts';
 import { LabStage } from '../../lab/stage.ts';
 import { type Story, StoryTeller } from '../../lab/story.ts';
+import { comparisonText, differences, traceText } from '../../lab/trace.ts';
 import type { CliContext } from '../context.ts';
 import { durationFlag } from '../flags.ts';
 
@@ -16,6 +17,7 @@ interface LabFlags {
   readonly json?: boolean;
   readonly mode?: string;
   readonly trace?: string;
+  readonly record?: string;
   readonly stay?: boolean;
   /** Milliseconds. */
   readonly patience: number;
@@ -30,8 +32,10 @@ export function addLab(program: Command, context: CliContext): void {
     .usage('[NAME] [options] [-- COMMAND…]')
     .argument('[words...]', 'a network, and after -- a program to run in it')
     .option('--json', 'print JSON; errors are JSON on standard error')
+    .option('--socket <path>', 'not used: the lab has a daemon of its own')
     .option('--mode <mode>', 'of the client (default: tunnel)')
     .option('--trace <file>', 'play what a file says instead of a network of the list')
+    .option('--record <file>', 'write down what happened, for --trace to play again')
     .option('--stay', 'go on until Ctrl-C once the story is told')
     .option('--patience <duration>', 'how long a page is waited for', durationFlag, defaultPatienceMs)
     .description('try culvert in bad networks; needs root')
@@ -43,7 +47,7 @@ export function addLab(program: Command, context: CliContext): void {
         return;
       }
       const network = flags.trace === undefined ? networkNamed(name ?? '') : readTrace(flags.trace);
-      const mode = labMode(flags.mode ?? 'tunnel');
+      const mode = labMode(flags.mode ?? network.saw?.mode ?? 'tunnel');
       checkLabNeeds({
         what: 'The lab',
         asRoot: `Run: sudo culvert lab ${name ?? `--trace ${flags.trace}`}`,
@@ -76,7 +80,11 @@ async function play({ network, mode, command, flags }: Play, context: CliContext
       signal: stopping.signal,
     });
     const story = await unless(stopping.signal, teller.play());
-    context.print(flags.json === true ? JSON.stringify(story) : endText(story));
+    if (flags.record !== undefined) record(flags.record, traceText(network, story));
+    const different = network.saw === undefined ? undefined : differences(network.saw, story);
+    const compared = different === undefined ? {} : { different };
+    context.print(flags.json === true ? JSON.stringify({ ...story, ...compared }) : endText(story));
+    if (different !== undefined) say(comparisonText(different));
     if (command.length > 0) await runInside(stage, command, context);
     if (flags.stay === true) await stay(stage, stopping.signal, say);
     mustBePrivate(story);
@@ -138,6 +146,14 @@ function readTrace(path: string): LabNetwork {
   } catch (cause) {
     if (cause instanceof CulvertError) throw cause;
     throw new CulvertError('bad-usage', { text: `The trace ${path} cannot be read.`, cause });
+  }
+}
+
+function record(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (cause) {
+    throw new CulvertError('bad-usage', { text: `The trace ${path} cannot be written.`, cause });
   }
 }
 

@@ -18,11 +18,15 @@ const busTimeoutMs = 2000;
 
 export async function askHost(choice: DnsChoice, questions: HostQuestions): Promise<DnsFacts> {
   const { files, run, etc } = questions;
+  // Before the file: the question starts resolved where the system starts it on demand, and it then writes its file.
+  const [resolvedAnswers, hasResolvconf] = await Promise.all([
+    answers(run, 'busctl', [...resolvedBus, 'org.freedesktop.DBus.Peer', 'Ping']),
+    answers(run, 'resolvconf', ['--version'], true),
+  ]);
   return {
     choice,
-    // Asked first: the question starts resolved where the system starts it on demand, and it then writes its file.
-    resolvedAnswers: await answers(run, 'busctl', [...resolvedBus, 'org.freedesktop.DBus.Peer', 'Ping']),
-    hasResolvconf: await answers(run, 'resolvconf', ['--version'], true),
+    resolvedAnswers,
+    hasResolvconf,
     file: files.look(`${etc}/resolv.conf`),
     hostsSources: hostsSourcesIn(files.read(`${etc}/nsswitch.conf`) ?? ''),
   };

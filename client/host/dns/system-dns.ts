@@ -15,7 +15,15 @@ import { answerWrite, type Fight, noFight } from './fight.ts';
 import { FolderWatch } from './folder-watch.ts';
 import type { HostFiles } from './host-files.ts';
 import { nameServersIn } from './name-servers.ts';
-import { isOurs, planOurs, type ResolvConfChange, undoOurs, writeOurs } from './plain-file.ts';
+import {
+  isOrphan,
+  isOurs,
+  isUntouched,
+  planOurs,
+  type ResolvConfChange,
+  undoOurs,
+  writeOurs,
+} from './plain-file.ts';
 import { parseResolvConf, writerOf } from './resolv-conf.ts';
 import { addResolvconf, removeResolvconf, resolvconfRecord } from './resolvconf.ts';
 import { knowsResolvedLink, resolvedFolder, revertResolvedLink, setResolvedLink } from './resolved.ts';
@@ -89,7 +97,8 @@ export class SystemDns {
   get networkServers(): readonly string[] {
     const held = this.#held;
     if (held?.change === undefined) return nameServersIn(held?.before ?? '');
-    return held.change.before.kind === 'absent' ? [] : nameServersIn(held.change.before.text ?? '');
+    const { before } = held.change;
+    return before.kind === 'absent' || isOrphan(held.change) ? [] : nameServersIn(before.text ?? '');
   }
 
   /**
@@ -119,7 +128,7 @@ export class SystemDns {
     if (held.choice !== choice() || !isDeepStrictEqual(held.plan.servers, plan.servers)) return false;
     switch (held.decision.owner) {
       case 'file':
-        return held.change !== undefined && isOurs(held.change, files);
+        return held.change !== undefined && isUntouched(held.change, files);
       case 'resolvconf':
         return this.#namesOnly(plan.servers);
       case 'resolved': {
@@ -224,8 +233,9 @@ export class SystemDns {
   }
 
   #takeFile(decision: DnsDecision, plan: DnsPlan): void {
-    const { files, journal } = this.#options;
+    const { files, journal, log } = this.#options;
     const { change, text } = planOurs(this.#path, plan.servers, files, this.#left());
+    if (isOrphan(change)) log.warn('resolv.conf is one of ours, and what stood before it is not known');
     journal.amend(change);
     try {
       writeOurs(this.#path, text, files);
@@ -274,8 +284,9 @@ export class SystemDns {
   #look(): void {
     const { files, journal, log, onLost } = this.#options;
     const held = this.#held;
-    if (held?.change === undefined || isOurs(held.change, files)) return;
-    const rival = writerOf(files.read(this.#path) ?? '') ?? held.decision.rival;
+    if (held?.change === undefined || isUntouched(held.change, files)) return;
+    const writer = writerOf(files.read(this.#path) ?? '');
+    const rival = writer === undefined || writer === 'culvert' ? held.decision.rival : writer;
     if (!this.#mayAnswer(rival)) return;
     log.info('another program wrote resolv.conf; written again', { rival: rival ?? 'unknown' });
     const { change, text } = planOurs(this.#path, held.plan.servers, files, held.change);

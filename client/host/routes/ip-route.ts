@@ -15,6 +15,7 @@ import { type Family, planRoutes, type RoutesPlan, type RulePlan, tunnelTable } 
 
 const validMark = 'net/ipv4/conf/all/src_valid_mark';
 
+const families: readonly Family[] = [4, 6];
 /** Linux: File exists. */
 const EEXIST = 17;
 
@@ -41,9 +42,21 @@ export class IpRoutes implements RoutesPort {
     return this.#inTurn(async () => {
       const wanted = this.#planned(plan);
       if (wanted.needsValidMark) this.#allowMarkedReplies();
+      await this.#dropAddresses(wanted);
       await this.#options.run('ip', ['-batch', '-'], { stdin: lines(wanted.link) });
       await this.#take(wanted);
     });
+  }
+
+  /** Of the edge before, where its interface was kept. First: a later address in the same network would go with it. */
+  async #dropAddresses({ shape }: RoutesPlan): Promise<void> {
+    const before = this.#plan?.shape;
+    if (before?.interfaceName !== shape.interfaceName) return;
+    const old = before.addresses.filter((one) => !shape.addresses.includes(one));
+    if (old.length === 0) return;
+    const words = old.map((prefix) => `address del ${prefix} dev ${shape.interfaceName}`);
+    // Where the interface is a new one they are gone already.
+    await this.#options.run('ip', ['-force', '-batch', '-'], { stdin: lines(words), allowFailure: true });
   }
 
   /** What goes around the tunnel is something else now. */
@@ -100,25 +113,45 @@ export class IpRoutes implements RoutesPort {
     await this.#add(wanted.routes, wanted.rules);
   }
 
+  /** Both families at a time, routes before rules. */
   async #add(routes: RoutesPlan['routes'], rules: readonly RulePlan[]): Promise<void> {
-    const { journal, run } = this.#options;
+    const { journal } = this.#options;
     for (const { family, lines: wanted } of routes) {
       if (wanted.some((line) => line.includes(' throw '))) {
         journal.record({ kind: 'route-table', family, table: tunnelTable });
       }
-      await run('ip', [`-${family}`, '-batch', '-'], { stdin: lines(wanted) });
     }
-    for (const rule of rules) await this.#addRule(rule);
+    for (const { family, words } of rules) journal.record({ kind: 'ip-rule', family, words });
+    const added = await Promise.allSettled(
+      families.map((family) => {
+        const wanted = routes.flatMap((one) => (one.family === family ? one.lines : []));
+        return this.#addFamily(
+          family,
+          wanted,
+          rules.filter((one) => one.family === family),
+        );
+      }),
+    );
+    for (const one of added) if (one.status === 'rejected') throw one.reason;
   }
 
-  async #addRule(rule: RulePlan): Promise<void> {
-    const { journal, run } = this.#options;
-    journal.record({ kind: 'ip-rule', family: rule.family, words: rule.words });
+  async #addFamily(family: Family, routes: readonly string[], rules: readonly RulePlan[]): Promise<void> {
+    const wanted = [...routes, ...rules.map(({ words }) => `rule add ${words.join(' ')}`)];
+    if (wanted.length === 0) return;
     try {
-      await run('ip', [`-${rule.family}`, 'rule', 'add', ...rule.words]);
+      await this.#options.run('ip', [`-${family}`, '-batch', '-'], { stdin: lines(wanted) });
     } catch (error) {
-      // Left by a run that was killed: it is the rule that we want.
-      if (!(error instanceof CulvertError && error.errno === EEXIST)) throw error;
+      // A rule that was left by a run that was killed ends a batch.
+      if (!isThere(error)) throw error;
+      for (const rule of rules) await this.#addRule(rule);
+    }
+  }
+
+  async #addRule({ family, words }: RulePlan): Promise<void> {
+    try {
+      await this.#options.run('ip', [`-${family}`, 'rule', 'add', ...words]);
+    } catch (error) {
+      if (!isThere(error)) throw error;
     }
   }
 
@@ -163,6 +196,11 @@ export class IpRoutes implements RoutesPort {
     this.#last = done.catch(() => undefined);
     return done;
   }
+}
+
+/** Of a rule: it is the one that we want. */
+function isThere(error: unknown): boolean {
+  return error instanceof CulvertError && error.errno === EEXIST;
 }
 
 function isSame(a: RulePlan, b: RulePlan): boolean {

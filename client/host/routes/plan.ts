@@ -7,6 +7,7 @@
 import { isIPv6 } from 'node:net';
 import { parsePrefix } from '../../../shared/core/base/ip.ts';
 import type { PrefixText } from '../../../shared/core/tunnel/config.ts';
+import type { WgInterface } from '../../../shared/core/uapi/wg-config.ts';
 import { tunnelRoutes } from '../../split/effective.ts';
 import { isInside } from '../../split/prefix-set.ts';
 import { isIncludeOnly } from '../../split/rules.ts';
@@ -19,6 +20,11 @@ export const tunnelTable = 8383;
 export const outsideMark = 0x8384;
 
 export const defaultMtu = 1420;
+
+/** What the file says, else the default less the noise that its obfuscation puts before every packet. */
+export function usualMtu({ mtu, disguise }: Pick<WgInterface, 'mtu' | 'disguise'>): number {
+  return mtu ?? defaultMtu - (disguise?.prefix.transport ?? 0);
+}
 
 const outsideRulePriority = 8382;
 const tunnelRulePriority = 8383;

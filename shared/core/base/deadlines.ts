@@ -10,21 +10,31 @@ import type { MonoMs } from './time.ts';
 /** Most reasons of one table: every query looks at all of them. */
 const maxReasons = 32;
 
+/** Empty tables, by their lists of reasons, which are known to be right: thousands of tables share one list. */
+const empty = new WeakMap<readonly string[], readonly number[]>();
+
 export interface Deadline<R extends string> {
   readonly at: MonoMs;
   readonly reason: R;
 }
 
+function emptyTable(reasons: readonly string[]): readonly number[] {
+  assert(reasons.length <= maxReasons, 'few enough reasons for one table');
+  assert(new Set(reasons).size === reasons.length, 'every reason is named once');
+  const table = reasons.map(() => Infinity);
+  empty.set(reasons, table);
+  return table;
+}
+
 export class Deadlines<R extends string> {
   /** The reasons in their order; of equal times the earlier one comes first. */
   readonly reasons: readonly R[];
-  readonly #at: Float64Array;
+  readonly #at: number[];
 
   constructor(reasons: readonly R[]) {
-    assert(reasons.length <= maxReasons, 'few enough reasons for one table');
-    assert(new Set(reasons).size === reasons.length, 'every reason is named once');
     this.reasons = reasons;
-    this.#at = new Float64Array(reasons.length).fill(Infinity);
+    // Not a typed array: with more than eight reasons it would be memory outside of the heap, for each connection.
+    this.#at = (empty.get(reasons) ?? emptyTable(reasons)).slice();
   }
 
   /** Sets or moves the deadline of `reason`. */

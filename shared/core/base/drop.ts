@@ -7,6 +7,7 @@ export const dropReasons = [
   // inbound datagrams
   'too-short',
   'unknown-type',
+  'undisguised',
   'wrong-length',
   'bad-mac1',
   'bad-mac2-under-load',

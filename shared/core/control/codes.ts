@@ -96,6 +96,15 @@ export const errorCodes = {
     'This system is not run by systemd.',
     'Start the daemon by its own means: culvert daemon --foreground',
   ],
+  'unknown-account': ['There is no such account on this machine.', 'See their names: getent passwd'],
+  'not-your-account': [
+    'Only your own account can be allowed this way.',
+    'Ask whoever runs this machine: sudo culvert account allow USER',
+  ],
+  'not-allowed': [
+    'Nobody gave the permission.',
+    'Try again with the password of an administrator, or ask whoever runs this machine.',
+  ],
   'not-confirmed': ['Nothing was written: you did not agree.', 'Say yes, or give --yes.'],
   'file-unwritable': ['A file cannot be written.', 'Check its path and permissions.'],
   'owned-by-edge': [
@@ -183,6 +192,10 @@ export const errorCodes = {
   ],
   'command-not-found': ['There is no such program.', 'Check its name and PATH.'],
   'command-not-executable': ['That program may not be executed.', 'Check its permissions: chmod +x FILE'],
+  'kernel-disguise': [
+    'The WireGuard of the kernel cannot disguise its packets as this edge wants.',
+    'Let culvert do it: culvert settings set tunnel.backend auto',
+  ],
   'unsupported-platform': ['This system cannot do that yet.', 'Use Linux.'],
   internal: ['culvert met a bug.', 'Please report it with the text above.'],
 } as const;

@@ -112,6 +112,11 @@ export const healthCodes = {
     'This network blocks the fast way to the edge; a slower one is used (TLS).',
     'Nothing to do: culvert goes back by itself where the fast way opens.',
   ],
+  'udp-slow': [
+    'notice',
+    'This network drops much of what comes by the fast way to the edge (UDP); another way is used (TLS).',
+    'Nothing to do: culvert tries the fast way again now and then.',
+  ],
   'tls-chosen': [
     'notice',
     'The tunnel is inside TLS, as you chose; UDP would be faster.',

@@ -6,6 +6,8 @@
 
 import { Type } from '@sinclair/typebox';
 import type { DataplaneStatus } from '../tunnel/config.ts';
+import type { DisguiseFields } from '../wire/disguise-fields.ts';
+import { disguiseSchema } from './disguise-shape.ts';
 import { type HealthItem, healthItemShape } from './health.ts';
 import { type ChosenPath, chosenPathShape, type Receipt, receiptShape } from './path-status.ts';
 import { type PortalStatus, portalStatusShape } from './portal-api.ts';
@@ -56,6 +58,8 @@ export interface EdgeStatus {
   readonly transport: 'udp' | 'tls';
   /** While the session is safe from quantum computers; else absent. */
   readonly quantum?: true;
+  /** How messages are disguised, by AmneziaWG's names; absent: not at all. */
+  readonly obfuscation?: DisguiseFields;
 }
 
 export interface VerifiedStatus {
@@ -64,6 +68,7 @@ export interface VerifiedStatus {
   readonly rttMs?: number;
   /** How long the last handshake took that we began. */
   readonly handshakeMs?: number;
+  /** That places outside see, as far as the edge knows. */
   readonly visibleAddress?: string;
 }
 
@@ -144,6 +149,7 @@ export const statusShape: Shape<Status> = shapeOf<Status>(
         endpoint: Type.Optional(text),
         transport: Type.Union([Type.Literal('udp'), Type.Literal('tls')]),
         quantum: Type.Optional(Type.Literal(true)),
+        obfuscation: Type.Optional(disguiseSchema),
       }),
     ),
     verified: Type.Optional(

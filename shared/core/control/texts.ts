@@ -99,10 +99,23 @@ const proxyTexts: Readonly<Partial<Record<TextKey, Words>>> = {
   },
 };
 
+/** Instead of `texts` in modes doh and dot, which stop nothing. */
+const namesTexts: Readonly<Partial<Record<TextKey, Words>>> = {
+  connecting: {
+    heading: 'Making your site look-ups private...',
+    sentence: 'This takes a moment. Until then names are looked up as before.',
+  },
+};
+
 /** The words of a status. */
 export function wordsFor(status: Pick<Status, 'state' | 'mode' | 'health' | 'reason'>): Words {
   const key = textKeyFor(status);
-  return (status.mode === 'proxy' ? proxyTexts[key] : undefined) ?? texts[key];
+  return textsOf(status.mode)[key] ?? texts[key];
+}
+
+function textsOf(mode: Mode): Readonly<Partial<Record<TextKey, Words>>> {
+  if (mode === 'proxy') return proxyTexts;
+  return wholeDeviceModes.includes(mode) ? {} : namesTexts;
 }
 
 /** What a mode protects, in one line, for lists of modes. */

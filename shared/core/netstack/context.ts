@@ -19,7 +19,7 @@ export interface NetContext {
   readonly secret: SipHash;
   readonly counts: NetCounts;
   readonly congestion: CongestionName;
-  readonly own: readonly Uint8Array[];
+  own: readonly Uint8Array[];
   mtu: number;
   /** The time the stack was told last, for commands, which are not told. */
   now: MonoMs;

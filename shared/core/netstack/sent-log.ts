@@ -20,7 +20,11 @@ export const repeatedFlag = 4;
 export const appLimitedFlag = 8;
 
 const none = -1;
-const smallest = 16;
+/** The engine keeps arrays of so many numbers in its own heap; larger ones cost many times as much to make. */
+const smallest = 8;
+const noIntegers = new Int32Array(0);
+const noNumbers = new Float64Array(0);
+const noFlags = new Uint8Array(0);
 
 export class SentLog {
   first = 0;
@@ -35,15 +39,15 @@ export class SentLog {
   #oldest = none;
   #newest = none;
   #mask = -1;
-  #start = new Int32Array(0);
-  #end = new Int32Array(0);
-  #flags = new Uint8Array(0);
-  #sentAt = new Float64Array(0);
-  #delivered = new Float64Array(0);
-  #deliveredAt = new Float64Array(0);
-  #firstSentAt = new Float64Array(0);
-  #previous = new Int32Array(0);
-  #next = new Int32Array(0);
+  #start: Int32Array = noIntegers;
+  #end: Int32Array = noIntegers;
+  #flags: Uint8Array = noFlags;
+  #sentAt: Float64Array = noNumbers;
+  #delivered: Float64Array = noNumbers;
+  #deliveredAt: Float64Array = noNumbers;
+  #firstSentAt: Float64Array = noNumbers;
+  #previous: Int32Array = noIntegers;
+  #next: Int32Array = noIntegers;
 
   get count(): number {
     return this.last - this.first;
@@ -223,7 +227,15 @@ export class SentLog {
   release(): void {
     this.clear();
     this.#mask = -1;
-    this.#resize(0);
+    this.#start = noIntegers;
+    this.#end = noIntegers;
+    this.#flags = noFlags;
+    this.#sentAt = noNumbers;
+    this.#delivered = noNumbers;
+    this.#deliveredAt = noNumbers;
+    this.#firstSentAt = noNumbers;
+    this.#previous = noIntegers;
+    this.#next = noIntegers;
   }
 
   #forget(slot: number): void {

@@ -176,6 +176,11 @@ export class NetStack {
     return ends === undefined ? undefined : this.#tcp.connect(ends);
   }
 
+  /** Our addresses are others now. What runs from the ones before is the caller's to end. */
+  setAddresses(addresses: readonly Uint8Array[]): void {
+    this.#context.own = addresses.map((address) => address.slice());
+  }
+
   /** Connections to this port of our own addresses are announced. */
   listenTcp(port: number): void {
     this.#input.tcpPorts.add(port);

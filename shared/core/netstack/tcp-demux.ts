@@ -40,7 +40,6 @@ export class TcpDemux {
   readonly table: FlowTable<Tcb>;
   readonly #context: NetContext;
   readonly #segment = emptySegment();
-  readonly #byHandle = new WeakMap<TcpConnection, Tcb>();
 
   constructor(context: NetContext) {
     this.#context = context;
@@ -103,7 +102,7 @@ export class TcpDemux {
 
   /** The consumer wants the pending connection: SYN-ACK goes out with the next poll. */
   accept(connection: TcpConnection): boolean {
-    const tcb = this.#byHandle.get(connection);
+    const tcb = TcpHandle.tcbOf(connection);
     if (tcb === undefined || tcb.state !== 'pending') return false;
     tcb.state = 'syn-received';
     tcb.timers.clear('life');
@@ -117,7 +116,7 @@ export class TcpDemux {
 
   /** The consumer does not want it. */
   refuse(connection: TcpConnection, refusal: Refusal): void {
-    const tcb = this.#byHandle.get(connection);
+    const tcb = TcpHandle.tcbOf(connection);
     if (tcb === undefined || tcb.state !== 'pending') return;
     tcb.resetNow = refusal === 'reset';
     tcb.unreachableNow = refusal === 'unreachable';
@@ -214,7 +213,7 @@ export class TcpDemux {
       mtu,
     );
     tcb.receiveScale = scaleFor(limits.receiveBytes);
-    this.#byHandle.set(new TcpHandle(this.#context, tcb), tcb);
+    tcb.connection = new TcpHandle(this.#context, tcb);
     this.table.insert(tcb);
     population.enter(tcb);
     return tcb;

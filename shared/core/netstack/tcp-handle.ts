@@ -19,7 +19,11 @@ export class TcpHandle implements TcpConnection {
     this.#tcb = tcb;
     this.local = { address: tcb.path.local, port: tcb.localPort };
     this.remote = { address: tcb.path.remote, port: tcb.remotePort };
-    tcb.connection = this;
+  }
+
+  /** The connection behind a handle; undefined where it is none of ours. */
+  static tcbOf(connection: TcpConnection): Tcb | undefined {
+    return connection instanceof TcpHandle ? connection.#tcb : undefined;
   }
 
   get state(): TcpState {

@@ -17,6 +17,9 @@ const smallLimit = 16_384;
 /** Until a round trip is known. */
 const assumedRttMs = 100;
 
+/** Of a connection that has had no gap: most never have one. */
+const noRanges = new Int32Array(0);
+
 export type InsertVerdict = 'in-order' | 'ahead' | 'duplicate' | 'no-room';
 
 export class TcpReceive {
@@ -30,8 +33,8 @@ export class TcpReceive {
   readonly #pool: ChunkPool;
   readonly #largest: number;
   /** Ranges ahead of a gap, the one that changed last first. */
-  readonly #start: Int32Array = new Int32Array(maxGaps);
-  readonly #end: Int32Array = new Int32Array(maxGaps);
+  #start: Int32Array = noRanges;
+  #end: Int32Array = noRanges;
   rangeCount = 0;
   /** A duplicate to report in the next acknowledgement. */
   hasDuplicate = false;
@@ -161,6 +164,10 @@ export class TcpReceive {
 
   /** Adds a range, joined with those it touches, as the first. */
   #merge(start: number, end: number): void {
+    if (this.#start === noRanges) {
+      this.#start = new Int32Array(maxGaps);
+      this.#end = new Int32Array(maxGaps);
+    }
     let from = start;
     let to = end;
     let kept = 0;

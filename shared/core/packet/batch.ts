@@ -7,8 +7,8 @@
 import { assert } from '../base/assert.ts';
 import { endpointSize, sameEndpoint } from '../base/endpoint.ts';
 
-/** Room before a packet: the transport header (16 bytes), 12 bytes of virtio header, and slack. */
-export const headroom = 32;
+/** Room before a packet: the transport header (16 bytes) and a disguise's noise (32), or 12 bytes of virtio header. */
+export const headroom = 48;
 /** Room after a packet: padding to 16 bytes and the 16-byte tag. */
 export const tailroom = 32;
 

@@ -5,6 +5,7 @@
  */
 
 import { Type } from '@sinclair/typebox';
+import { disguiseSchema } from '../control/disguise-shape.ts';
 import {
   type Paths,
   type PathWhy,
@@ -14,6 +15,7 @@ import {
   whyShape,
 } from '../control/paths-api.ts';
 import { type Shape, shapeOf } from '../control/shape.ts';
+import type { DisguiseFields } from '../wire/disguise-fields.ts';
 import { type DeviceDiagnosis, diagnosisShape } from './diagnosis-api.ts';
 import {
   type FeedbackReceipt,
@@ -160,6 +162,8 @@ export interface DeviceConfig {
   /** What belongs into the tunnel, as prefixes. */
   readonly routes: readonly string[];
   readonly mtu: number;
+  /** How messages are disguised (wire/disguise-fields.ts); absent: not at all. */
+  readonly obfuscation?: DisguiseFields;
   /** Seconds, 0 = none. */
   readonly keepalive: number;
   readonly hostRules: readonly HostRule[];
@@ -243,6 +247,7 @@ const configShape: Shape<DeviceConfig> = shapeOf(
     dns: texts,
     routes: texts,
     mtu: Type.Integer({ minimum: 576, maximum: 0xffff }),
+    obfuscation: Type.Optional(disguiseSchema),
     keepalive: Type.Integer({ minimum: 0, maximum: 0xffff }),
     hostRules: Type.Array(Type.Object({ host: Type.String(), use: Type.String() })),
     edge: edgeShape,

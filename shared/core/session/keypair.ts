@@ -26,6 +26,8 @@ export class Keypair {
   readonly window: ReplayWindow = new ReplayWindow();
   /** Counter of the next datagram. Each value is used once. */
   sendCounter = 0;
+  /** Greatest counter received; only kept where losses are counted. */
+  heardUpTo = -1;
   /** True once an authenticated data packet arrived under this session. */
   confirmed = false;
 

@@ -23,6 +23,8 @@ export interface Limits {
   readonly initiationMinIntervalMs: number;
   /** Data that is unanswered for so long is announced ('unanswered'), once per silence; 0 = never. Nothing is sent for it. */
   readonly announceUnansweredMs: number;
+  /** So many datagrams lost on their way to us, close together, are announced ('lossy'); 0 = never, and not counted. */
+  readonly announceLostPackets: number;
 }
 
 /**
@@ -40,6 +42,7 @@ export const paperLimits: Limits = {
   jitterMs: 333,
   initiationMinIntervalMs: 20,
   announceUnansweredMs: 0,
+  announceLostPackets: 0,
 };
 
 /** Packets that wait for a handshake, per peer. */

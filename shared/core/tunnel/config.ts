@@ -5,6 +5,7 @@
 
 import type { DropCounts } from '../base/drop.ts';
 import type { Endpoint } from '../base/endpoint.ts';
+import type { DisguiseRules } from '../wire/disguise-rules.ts';
 
 /** An address prefix as text, host bits zero: '10.0.0.0/8', 'fd00::/64'. */
 export type PrefixText = string;
@@ -22,6 +23,8 @@ export interface DeviceChange {
   readonly listenPort?: number;
   /** Firewall mark of outgoing datagrams; 0 removes it. */
   readonly fwmark?: number;
+  /** How messages are disguised from now on; plainRules: not at all. Sessions go on. */
+  readonly disguise?: DisguiseRules;
   readonly replacePeers?: boolean;
   readonly peers: readonly PeerChange[];
 }
@@ -66,6 +69,8 @@ export interface DeviceStatus {
   /** 0 while no socket is open. */
   readonly listenPort: number;
   readonly fwmark: number;
+  /** Absent: messages are as WireGuard's are. */
+  readonly disguise?: DisguiseRules;
   readonly peers: readonly PeerStatus[];
   readonly drops: DropCounts;
   /** What carries the packets, for people: crypto suite, offloads. */
@@ -73,13 +78,18 @@ export interface DeviceStatus {
 }
 
 /** What a device knows of itself; the rest of DeviceStatus belongs to its sockets. */
-export type CoreStatus = Pick<DeviceStatus, 'privateKey' | 'publicKey' | 'peers' | 'drops'>;
+export type CoreStatus = Pick<DeviceStatus, 'privateKey' | 'publicKey' | 'disguise' | 'peers' | 'drops'>;
 
 export interface DataplaneStatus {
   readonly suite: string;
   readonly udp: string;
   readonly tun: string;
   readonly mtu: number;
+}
+
+export interface PeerArrivals {
+  readonly received: number;
+  readonly lost: number;
 }
 
 export interface PeerStatus {
@@ -93,6 +103,8 @@ export interface PeerStatus {
   readonly handshakeMs?: number;
   readonly rxBytes: number;
   readonly txBytes: number;
+  /** Datagrams that came, and that the network lost on their way to us; absent where they are not counted. */
+  readonly arrivals?: PeerArrivals;
   readonly persistentKeepalive: number;
   readonly allowedIps: readonly PrefixText[];
   /** Absent: none. */

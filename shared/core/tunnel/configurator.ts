@@ -11,9 +11,12 @@ import { type Endpoint, endpointSize, sameRemote } from '../base/endpoint.ts';
 import { parsePrefix, readEndpoint, writeEndpoint } from '../base/ip.ts';
 import { type MonoMs, secondMs } from '../base/time.ts';
 import type { Keypair } from '../session/keypair.ts';
+import { Disguise } from '../wire/disguise.ts';
+import { type DisguiseRules, isPlain, sameRules } from '../wire/disguise-rules.ts';
 import type { CoreStatus, DeviceChange, PeerChange, PeerLimits, PeerStatus } from './config.ts';
 import type { TunnelContext } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
+import { LossGauge } from './loss-gauge.ts';
 import { maxCopies, Peer } from './peer.ts';
 import { limitsAnything, PeerLimiter } from './peer-limit.ts';
 import type { StagedBudget } from './staged.ts';
@@ -34,15 +37,17 @@ export class Configurator {
 
   apply(change: DeviceChange, now: MonoMs): void {
     if (change.privateKey !== undefined) this.#setPrivateKey(change.privateKey);
+    if (change.disguise !== undefined) this.#setDisguise(change.disguise);
     if (change.replacePeers === true) this.#removeAll();
     for (const peerChange of change.peers) this.#applyPeer(peerChange, now);
   }
 
   status(): CoreStatus {
-    const { identity, peers, drops } = this.#context;
+    const { identity, disguise, peers, drops } = this.#context;
     return {
       privateKey: identity?.secretKey.slice(),
       publicKey: identity?.publicKey.slice(),
+      ...(disguise === undefined ? {} : { disguise: disguise.rules }),
       peers: [...peers.values()].map((peer) => this.#peerStatus(peer)),
       drops: { ...drops },
     };
@@ -69,6 +74,12 @@ export class Configurator {
       this.#handshakes.forget(peer);
       this.#share(peer);
     }
+  }
+
+  #setDisguise(rules: DisguiseRules): void {
+    const { disguise, entropy } = this.#context;
+    if (disguise !== undefined && sameRules(disguise.rules, rules)) return;
+    this.#context.disguise = isPlain(rules) ? undefined : new Disguise(rules, entropy);
   }
 
   #forgetIdentity(): void {
@@ -139,6 +150,8 @@ export class Configurator {
       budget: this.#budget,
       retired: (keypair: Keypair) => indices.delete(keypair.localIndex),
     });
+    const { announceLostPackets } = this.#context.limits;
+    if (announceLostPackets > 0) peer.loss = new LossGauge(announceLostPackets);
     this.#share(peer);
     peers.set(peer.publicKey, peer);
     return peer;
@@ -181,6 +194,9 @@ export class Configurator {
       txBytes: peer.txBytes,
       persistentKeepalive: Math.round(peer.persistentKeepaliveMs / secondMs),
       allowedIps: this.#context.allowedIps.textsOf(peer),
+      ...(peer.loss === undefined
+        ? {}
+        : { arrivals: { received: peer.loss.received, lost: peer.loss.lost } }),
       ...(peer.limiter === undefined ? {} : limitsStatus(peer.limiter)),
     };
   }

@@ -8,6 +8,7 @@ import type { IndexTable } from '../peers/index-table.ts';
 import type { PeerTable } from '../peers/peer-table.ts';
 import type { Keypair } from '../session/keypair.ts';
 import type { Limits } from '../session/limits.ts';
+import type { Disguise } from '../wire/disguise.ts';
 import type { EphemeralStock } from './ephemerals.ts';
 import type { TunnelEvent } from './events.ts';
 import type { Peer } from './peer.ts';
@@ -39,6 +40,8 @@ export interface TunnelContext {
   /** Taken by `takeEvents`; bounded there. */
   events: TunnelEvent[];
   identity: LocalIdentity | undefined;
+  /** Undefined: WireGuard's messages as they are. */
+  disguise: Disguise | undefined;
   /** Largest packet inside the tunnel; padding never passes it. */
   mtu: number;
   /** Unix time minus monotonic time. */

@@ -69,6 +69,7 @@ export class TunnelDevice {
       drops: noDrops(),
       events: [],
       identity: undefined,
+      disguise: undefined,
       mtu,
       unixOffsetMs: 0,
       firstCounter: options.firstCounter ?? 0,

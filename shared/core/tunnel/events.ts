@@ -7,5 +7,7 @@ export type TunnelEvent =
   | { readonly kind: 'gave-up'; readonly publicKey: Uint8Array }
   /** Data was sent and nothing came back for `announceUnansweredMs`; only where that is asked for. */
   | { readonly kind: 'unanswered'; readonly publicKey: Uint8Array }
+  /** The network loses datagrams on their way to us (`announceLostPackets`), at most once a second. */
+  | { readonly kind: 'lossy'; readonly publicKey: Uint8Array }
   /** An authenticated data packet (keepalives included) came after the handshake, the first of its session. */
   | { readonly kind: 'confirmed'; readonly publicKey: Uint8Array };

@@ -13,11 +13,12 @@ import type { DropReason } from '../base/drop.ts';
 import { endpointRemoteSize, endpointSize } from '../base/endpoint.ts';
 import type { MonoMs } from '../base/time.ts';
 import type { PacketBatch } from '../packet/batch.ts';
-import { cookieReplySize, readCookieReply } from '../wire/cookie-reply.ts';
+import { readCookieReply } from '../wire/cookie-reply.ts';
 import { initiationSize } from '../wire/initiation.ts';
 import { type MessageType, messageType } from '../wire/message.ts';
 import { responseSize } from '../wire/response.ts';
 import { drop, type LocalIdentity, type TunnelContext } from './context.ts';
+import { markMessage, pushMessage, reserveMessage } from './disguised.ts';
 import { HandshakeQueue, handshakeQueueBusy } from './handshake-queue.ts';
 import type { HandshakeMessage, Handshakes } from './handshakes.ts';
 import type { Outbound } from './outbound.ts';
@@ -120,7 +121,7 @@ export class HandshakeDesk {
     if (issuer.checkMac2(view, remote, now)) {
       return this.#limiter.allow(source, sourceAt, now) ? 'ok' : 'rate-limited';
     }
-    const at = out.reserve(cookieReplySize);
+    const at = reserveMessage(this.#context, out, messageType.cookieReply);
     const address = out.addAddress(source, sourceAt);
     if (at < 0 || address < 0) return 'batch-full';
     issuer.writeReply(
@@ -129,7 +130,8 @@ export class HandshakeDesk {
       out.bytes,
       at,
     );
-    out.push(at, cookieReplySize, address);
+    markMessage(this.#context, out, at, messageType.cookieReply);
+    pushMessage(this.#context, out, messageType.cookieReply, { offset: at, address, tos: 0 });
     return 'bad-mac2-under-load';
   }
 

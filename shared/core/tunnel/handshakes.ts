@@ -12,9 +12,11 @@ import type { PacketBatch } from '../packet/batch.ts';
 import { moveEndpoint } from '../peers/roaming.ts';
 import { Keypair } from '../session/keypair.ts';
 import { initiationSize } from '../wire/initiation.ts';
+import { messageType } from '../wire/message.ts';
 import { readResponse, responseSize } from '../wire/response.ts';
 import { compareTimestamps, nextTimestamp } from '../wire/tai64n.ts';
 import { announce, drop, type IndexEntry, type TunnelContext } from './context.ts';
+import { markMessage, pushMessage, reserveMessage } from './disguised.ts';
 import type { Peer } from './peer.ts';
 
 /** Type-of-service of handshake messages: class AF41, as other implementations mark them. */
@@ -57,7 +59,7 @@ export class Handshakes {
   #sendInitiation(peer: Peer, now: MonoMs, out: PacketBatch): void {
     const { suite, entropy, ephemerals, identity, indices, timers } = this.#context;
     if (identity === undefined || peer.staticShared === undefined || !peer.hasEndpoint) return;
-    const offset = out.reserve(initiationSize);
+    const offset = reserveMessage(this.#context, out, messageType.initiation);
     const address = out.addAddress(peer.endpoint, 0);
     if (offset < 0 || address < 0) return;
     this.#forgetPending(peer);
@@ -83,8 +85,9 @@ export class Handshakes {
       return;
     }
     peer.pending = begun;
+    markMessage(this.#context, out, offset, messageType.initiation);
     peer.cookieJar.sign(out.bytes.subarray(offset, offset + initiationSize), now);
-    if (!out.push(offset, initiationSize, address, handshakeTos)) drop(this.#context, 'batch-full');
+    this.#pushInitiation(out, offset, address);
     peer.pendingMessage = out.bytes.slice(offset, offset + initiationSize);
     peer.copied = 0;
     if (peer.alsoTo.length > 0) this.copy(peer, out);
@@ -102,14 +105,20 @@ export class Handshakes {
     const { pendingMessage, alsoTo } = peer;
     if (peer.pending === undefined || pendingMessage === undefined) return;
     for (const record of alsoTo.slice(peer.copied)) {
-      const offset = out.reserve(initiationSize);
+      const offset = reserveMessage(this.#context, out, messageType.initiation);
       const address = out.addAddress(record, 0);
       if (offset < 0 || address < 0) return;
       out.bytes.set(pendingMessage, offset);
-      if (!out.push(offset, initiationSize, address, handshakeTos)) drop(this.#context, 'batch-full');
+      this.#pushInitiation(out, offset, address);
       peer.txBytes += initiationSize;
       peer.copied++;
     }
+  }
+
+  #pushInitiation(out: PacketBatch, offset: number, address: number): void {
+    this.#context.disguise?.pushJunk(out, address, handshakeTos);
+    const place = { offset, address, tos: handshakeTos };
+    if (!pushMessage(this.#context, out, messageType.initiation, place)) drop(this.#context, 'batch-full');
   }
 
   /**
@@ -142,7 +151,7 @@ export class Handshakes {
 
   #respond(peer: Peer, received: ReceivedInitiation, now: MonoMs, out: PacketBatch): DropReason | 'ok' {
     const { entropy, ephemerals, indices, timers } = this.#context;
-    const offset = out.reserve(responseSize);
+    const offset = reserveMessage(this.#context, out, messageType.response);
     const address = out.addAddress(peer.endpoint, 0);
     const localIndex =
       offset < 0 || address < 0 ? undefined : indices.insert({ peer, keypair: undefined }, entropy);
@@ -160,8 +169,10 @@ export class Handshakes {
       return keys;
     }
     this.#derive(peer, keys, now);
+    markMessage(this.#context, out, offset, messageType.response);
     peer.cookieJar.sign(out.bytes.subarray(offset, offset + responseSize), now);
-    if (!out.push(offset, responseSize, address, handshakeTos)) return 'batch-full';
+    const place = { offset, address, tos: handshakeTos };
+    if (!pushMessage(this.#context, out, messageType.response, place)) return 'batch-full';
     peer.txBytes += responseSize;
     timers.received(peer, now);
     timers.sent(peer, now);

@@ -22,7 +22,9 @@ import {
 import { announce, drop, type IndexEntry, type TunnelContext } from './context.ts';
 import type { HandshakeDesk } from './handshake-desk.ts';
 import type { Handshakes } from './handshakes.ts';
+import type { LossGauge } from './loss-gauge.ts';
 import type { Outbound } from './outbound.ts';
+import type { Peer } from './peer.ts';
 
 const congestionExperienced = 3;
 
@@ -37,6 +39,7 @@ export class Inbound {
   #address = -1;
   #opened = 0;
   #openedPlain = 0;
+  #newest = -1;
   #promoted = false;
 
   constructor(context: TunnelContext, desk: HandshakeDesk, handshakes: Handshakes, outbound: Outbound) {
@@ -48,8 +51,12 @@ export class Inbound {
 
   /** Opens every datagram of `batch` in place; plaintext goes to `toTun`, replies to `out`. */
   handle(batch: PacketBatch, now: MonoMs, toTun: PacketBatch, out: PacketBatch): void {
+    const { disguise } = this.#context;
     for (let i = 0; i < batch.count; i++) {
-      const kind = classify(batch.bytes, batch.offset[i]!, batch.length[i]!);
+      const kind =
+        disguise === undefined
+          ? classify(batch.bytes, batch.offset[i]!, batch.length[i]!)
+          : disguise.reveal(batch, i);
       if (kind === messageType.transport) {
         const reason = this.#transport(batch, i, now, toTun, out);
         if (reason !== 'ok') drop(this.#context, reason);
@@ -96,6 +103,7 @@ export class Inbound {
     if (limiter?.hasAllowance(peer.rxBytes + peer.txBytes + size) === false) return 'over-quota';
     peer.rxBytes += size;
     this.#opened++;
+    if (counter > this.#newest) this.#newest = counter;
     if (batch.address[i] !== this.#address) {
       this.#address = batch.address[i]!;
       if (moveEndpoint(peer.endpoint, batch.addresses, this.#address * endpointSize)) {
@@ -159,6 +167,7 @@ export class Inbound {
     this.#address = -1;
     this.#opened = 0;
     this.#openedPlain = 0;
+    this.#newest = entry.keypair.heardUpTo;
     this.#promoted = false;
     return 'ok';
   }
@@ -171,6 +180,7 @@ export class Inbound {
     const keypair = entry.keypair!;
     const { timers, limits } = this.#context;
     timers.received(peer, now);
+    if (peer.loss !== undefined) this.#countLosses(peer, peer.loss, keypair, now);
     if (this.#openedPlain > 0) timers.dataReceived(peer, now);
     if (this.#promoted) this.#outbound.sendStaged(peer, now, out);
     // A session that dies before the next keepalive could tell: ask for a new one in time (§6.2).
@@ -178,6 +188,13 @@ export class Inbound {
     if (!peer.rekeyedLate && keypair.isInitiator && keypair.isAged(lateMs, now)) {
       peer.rekeyedLate = true;
       this.#handshakes.initiate(peer, now, out);
+    }
+  }
+  #countLosses(peer: Peer, loss: LossGauge, keypair: Keypair, now: MonoMs): void {
+    const grown = this.#newest - keypair.heardUpTo;
+    keypair.heardUpTo = this.#newest;
+    if (loss.handleRun(this.#opened, grown, now)) {
+      announce(this.#context, { kind: 'lossy', publicKey: peer.publicKey });
     }
   }
 }

@@ -9,6 +9,7 @@ import type { PacketBatch } from '../packet/batch.ts';
 import { maxIcmpErrorSize, writeUnreachable } from '../packet/icmp.ts';
 import { ipDestinationOffset, ipEcn, ipVersion } from '../packet/ip.ts';
 import type { Keypair } from '../session/keypair.ts';
+import { messageType } from '../wire/message.ts';
 import {
   paddedLength,
   transportHeaderSize,
@@ -170,13 +171,22 @@ export class Outbound {
     const start = offset - transportHeaderSize;
     writeTransportHeader(bytes, start, keypair.remoteIndex, counter);
     const size = padded + transportOverhead;
-    if (!out.push(start, size, this.#address, tos)) {
+    if (!this.#push(out, start, size, tos)) {
       drop(this.#context, 'batch-full');
       return;
     }
     peer.txBytes += size;
     this.#sealed++;
     if (length > 0) this.#sealedPlain++;
+  }
+
+  /** Appends a datagram of data, disguised where that is wanted. False where the batch is full. */
+  #push(out: PacketBatch, start: number, size: number, tos: number): boolean {
+    const { disguise } = this.#context;
+    if (disguise === undefined) return out.push(start, size, this.#address, tos);
+    disguise.mark(out.bytes, start, messageType.transport);
+    const first = disguise.cover(out.bytes, start, messageType.transport);
+    return out.push(first, size + start - first, this.#address, tos);
   }
 
   /** The peer that a packet is for, or undefined: then it is counted and, where it may be, answered. */

@@ -10,6 +10,7 @@ import type { MonoMs } from '../base/time.ts';
 import type { InitiatorHandshake } from '../noise/initiator.ts';
 import type { Keypair } from '../session/keypair.ts';
 import { Keyring } from '../session/keyring.ts';
+import type { LossGauge } from './loss-gauge.ts';
 import type { PeerLimiter } from './peer-limit.ts';
 import { type StagedBudget, StagedPackets } from './staged.ts';
 
@@ -81,6 +82,8 @@ export class Peer {
   limiter: PeerLimiter | undefined;
   rxBytes = 0;
   txBytes = 0;
+  /** Undefined where losses are not counted. */
+  loss: LossGauge | undefined;
   /** From our last answered initiation to its response, milliseconds. */
   handshakeMs: number | undefined;
   /** Unix milliseconds, 0 = never. */

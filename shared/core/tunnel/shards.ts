@@ -218,14 +218,16 @@ export function peersOf(status: DeviceStatus): DeviceStatus['peers'] {
 }
 
 function partOf(change: DeviceChange, peers: readonly PeerChange[], shard: number): DeviceChange | undefined {
-  const { privateKey, listenPort, fwmark, replacePeers } = change;
+  const { privateKey, listenPort, fwmark, disguise, replacePeers } = change;
   const hasPort = listenPort !== undefined && shard === 0;
-  const settings = privateKey !== undefined || fwmark !== undefined || hasPort || replacePeers === true;
+  const isTold = privateKey !== undefined || fwmark !== undefined || disguise !== undefined;
+  const settings = isTold || hasPort || replacePeers === true;
   if (!settings && peers.length === 0) return undefined;
   return {
     ...(privateKey === undefined ? {} : { privateKey }),
     ...(hasPort ? { listenPort } : {}),
     ...(fwmark === undefined ? {} : { fwmark }),
+    ...(disguise === undefined ? {} : { disguise }),
     ...(replacePeers === undefined ? {} : { replacePeers }),
     peers,
   };

@@ -10,6 +10,17 @@ import { isZero } from '../base/bytes.ts';
 import type { Endpoint } from '../base/endpoint.ts';
 import type { DeviceChange, DeviceStatus, PeerChange, PeerStatus } from '../tunnel/config.ts';
 import {
+  type DisguiseFields,
+  type DisguiseKey,
+  disguiseFields,
+  disguiseKeys,
+  faultsText,
+  isDisguiseKey,
+  readDisguise,
+  writtenFields,
+} from '../wire/disguise-fields.ts';
+import { type DisguiseRules, plainRules } from '../wire/disguise-rules.ts';
+import {
   formatHexKey,
   formatNumericEndpoint,
   maxPort,
@@ -30,7 +41,12 @@ export const errnoInvalid = -22;
 
 export type UapiRequest =
   | { readonly kind: 'get' }
-  | { readonly kind: 'set'; readonly change: DeviceChange }
+  | {
+      readonly kind: 'set';
+      readonly change: DeviceChange;
+      /** jc … h4 as they were said, to be joined with what the device has (joinDisguise); absent: none was said. */
+      readonly disguise?: DisguiseFields;
+    }
   /** Neither get nor set: the connection is closed without an answer. */
   | { readonly kind: 'unknown' }
   | UapiFault;
@@ -59,7 +75,21 @@ export function parseRequest(text: string, scopeOf?: ScopeOf): UapiRequest {
     if (problem !== undefined) return fault(number, problem);
   }
   if (operation === undefined) return { kind: 'unknown' };
-  return operation === 'get=1' ? { kind: 'get' } : { kind: 'set', change: finishChange(draft) };
+  return operation === 'get=1' ? { kind: 'get' } : finishSet(draft);
+}
+
+/**
+ * The change with its fields of a disguise in place: those that were said, and for the others what the device has.
+ * A fault where they do not fit each other.
+ */
+export function joinDisguise(
+  { change, disguise }: Extract<UapiRequest, { readonly kind: 'set' }>,
+  current: DisguiseRules | undefined,
+): { readonly kind: 'change'; readonly change: DeviceChange } | UapiFault {
+  if (disguise === undefined) return { kind: 'change', change };
+  const reading = readDisguise({ ...disguiseFields(current ?? plainRules), ...disguise });
+  if (reading.kind === 'faults') return fault(1, faultsText(reading.faults));
+  return { kind: 'change', change: { ...change, disguise: reading.rules } };
 }
 
 /** The whole reply to a get. Keys that are not set are left out, times are split as the protocol wants. */
@@ -70,6 +100,7 @@ export function formatStatus(status: DeviceStatus): string {
   }
   if (status.listenPort !== 0) lines.push(`listen_port=${status.listenPort}`);
   if (status.fwmark !== 0) lines.push(`fwmark=${status.fwmark}`);
+  pushDisguise(lines, status.disguise);
   for (const peer of status.peers) pushPeerStatus(lines, peer);
   lines.push('errno=0', '', '');
   return lines.join('\n');
@@ -89,6 +120,10 @@ export function formatSet(change: DeviceChange): string {
   if (change.privateKey !== undefined) lines.push(`private_key=${formatHexKey(change.privateKey)}`);
   if (change.listenPort !== undefined) lines.push(`listen_port=${change.listenPort}`);
   if (change.fwmark !== undefined) lines.push(`fwmark=${change.fwmark}`);
+  if (change.disguise !== undefined) {
+    const fields = disguiseFields(change.disguise);
+    for (const key of disguiseKeys) lines.push(`${key}=${fields[key]}`);
+  }
   if (change.replacePeers === true) lines.push('replace_peers=true');
   for (const peer of change.peers) pushPeerChange(lines, peer);
   lines.push('', '');
@@ -114,6 +149,7 @@ interface ChangeDraft {
   listenPort?: number;
   fwmark?: number;
   replacePeers?: boolean;
+  disguise?: { -readonly [key in DisguiseKey]?: string };
   peers: PeerDraft[];
 }
 
@@ -152,8 +188,15 @@ function readDeviceLine(draft: ChangeDraft, key: string, value: string): LineVer
     case 'replace_peers':
       return keep(parseTrue(value), () => (draft.replacePeers = true));
     default:
-      return 'unknown-key';
+      return isDisguiseKey(key) ? readDisguiseLine(draft, key, value) : 'unknown-key';
   }
+}
+
+function readDisguiseLine(draft: ChangeDraft, key: DisguiseKey, value: string): LineVerdict {
+  // Whether it fits the others is told by joinDisguise.
+  if (!/^\d{1,10}(-\d{1,10})?$/.test(value)) return 'bad-value';
+  (draft.disguise ??= {})[key] = value;
+  return 'ok';
 }
 
 function readPeerLine(peer: PeerDraft, key: string, value: string, scopeOf?: ScopeOf): LineVerdict {
@@ -196,8 +239,10 @@ function parseTrue(value: string): true | undefined {
   return value === 'true' ? true : undefined;
 }
 
-function finishChange(draft: ChangeDraft): DeviceChange {
-  return { ...draft, peers: draft.peers.map(finishPeer) };
+function finishSet(draft: ChangeDraft): Extract<UapiRequest, { readonly kind: 'set' }> {
+  const { disguise, ...rest } = draft;
+  const change = { ...rest, peers: draft.peers.map(finishPeer) };
+  return { kind: 'set', change, ...(disguise === undefined ? {} : { disguise }) };
 }
 
 /** A peer that is removed keeps nothing else, as in the kernel. */
@@ -227,6 +272,12 @@ function pushPeerChange(lines: string[], peer: PeerChange): void {
 }
 
 // Replies
+
+/** Nothing where messages are plain: tools that know no disguise then see what they always saw. */
+function pushDisguise(lines: string[], rules: DisguiseRules | undefined): void {
+  if (rules === undefined) return;
+  for (const [key, value] of writtenFields(rules)) lines.push(`${key}=${value}`);
+}
 
 function pushPeerStatus(lines: string[], peer: PeerStatus): void {
   lines.push(

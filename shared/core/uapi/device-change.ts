@@ -7,6 +7,7 @@ import { equalBytes, isZero } from '../base/bytes.ts';
 import { noDrops } from '../base/drop.ts';
 import type { Endpoint } from '../base/endpoint.ts';
 import type { DeviceChange, DeviceStatus, PeerChange, PeerStatus, PrefixText } from '../tunnel/config.ts';
+import { isPlain, plainRules, sameRules } from '../wire/disguise-rules.ts';
 import { formatHexKey, formatHostPort, parseNumericEndpoint, zeroKey } from './values.ts';
 import type { WgConfig, WgPeer } from './wg-config.ts';
 
@@ -16,11 +17,12 @@ import type { WgConfig, WgPeer } from './wg-config.ts';
  * `resolved` by their text ('name:port'); what is not found there is left out.
  */
 export function toDeviceChange(config: WgConfig, resolved: ReadonlyMap<string, Endpoint>): DeviceChange {
-  const { privateKey, listenPort, fwmark } = config.interface;
+  const { privateKey, listenPort, fwmark, disguise } = config.interface;
   return {
     ...(privateKey === undefined ? {} : { privateKey }),
     ...(listenPort === undefined ? {} : { listenPort }),
     ...(fwmark === undefined ? {} : { fwmark }),
+    ...(disguise === undefined ? {} : { disguise }),
     replacePeers: true,
     peers: config.peers.map((peer) => toPeerChange(peer, resolved)),
   };
@@ -60,14 +62,17 @@ export function applyChange(current: DeviceStatus, change: DeviceChange): Device
   const table = new PeerSettings();
   if (change.replacePeers !== true) for (const peer of current.peers) table.load(peer);
   for (const peer of change.peers) table.apply(peer);
+  const { disguise: before, ...rest } = current;
+  const disguise = change.disguise ?? before;
   const wasKey = current.privateKey ?? zeroKey();
   const privateKey = change.privateKey ?? wasKey;
   return {
-    ...current,
+    ...rest,
     privateKey: isZero(privateKey) ? undefined : privateKey,
     publicKey: equalBytes(privateKey, wasKey) ? current.publicKey : undefined,
     listenPort: change.listenPort ?? current.listenPort,
     fwmark: change.fwmark ?? current.fwmark,
+    ...(disguise === undefined || isPlain(disguise) ? {} : { disguise }),
     peers: table.peers(),
   };
 }
@@ -90,12 +95,14 @@ export function diffDevice(current: DeviceStatus, wanted: DeviceChange): DeviceC
     const change = diffPeer(before.get(formatHexKey(peer.publicKey)), peer);
     if (change !== undefined) peers.push(change);
   }
-  const { privateKey, listenPort, fwmark } = wanted;
+  const { privateKey, listenPort, fwmark, disguise } = wanted;
+  const hasNewDisguise = disguise !== undefined && !sameRules(disguise, current.disguise ?? plainRules);
   const hasNewKey = privateKey !== undefined && !equalBytes(privateKey, current.privateKey ?? zeroKey());
   return {
     ...(hasNewKey ? { privateKey } : {}),
     ...(listenPort === undefined || listenPort === current.listenPort ? {} : { listenPort }),
     ...(fwmark === undefined || fwmark === current.fwmark ? {} : { fwmark }),
+    ...(hasNewDisguise ? { disguise } : {}),
     peers,
   };
 }

@@ -6,6 +6,8 @@
 import { noDrops } from '../base/drop.ts';
 import type { Endpoint } from '../base/endpoint.ts';
 import type { DeviceStatus } from '../tunnel/config.ts';
+import { type DisguiseKey, isDisguiseKey, readDisguise } from '../wire/disguise-fields.ts';
+import { isPlain } from '../wire/disguise-rules.ts';
 import {
   maxPort,
   maxSeconds,
@@ -32,7 +34,7 @@ export type UapiReply =
  */
 export function parseReply(text: string): UapiReply {
   if (text.length > maxReplyBytes) return malformed(1, 'the reply is too long');
-  const draft: StatusDraft = { privateKey: undefined, listenPort: 0, fwmark: 0, peers: [] };
+  const draft: StatusDraft = { privateKey: undefined, listenPort: 0, fwmark: 0, disguise: {}, peers: [] };
   let errno: number | undefined;
   let number = 0;
   for (const line of messageLines(text)) {
@@ -69,6 +71,7 @@ interface StatusDraft {
   privateKey: Uint8Array | undefined;
   listenPort: number;
   fwmark: number;
+  disguise: { -readonly [key in DisguiseKey]?: string };
   peers: PeerStatusDraft[];
 }
 
@@ -89,6 +92,7 @@ function readStatusLine(draft: StatusDraft, key: string, value: string): boolean
     case 'fwmark':
       return stored(parseDecimal(value, maxUint32), (mark) => (draft.fwmark = mark));
     default:
+      if (isDisguiseKey(key)) draft.disguise[key] = value;
       return true;
   }
 }
@@ -145,7 +149,11 @@ function finishStatus(draft: StatusDraft): DeviceStatus {
     };
   });
   const dataplane = { suite: 'unknown', udp: 'unknown', tun: 'unknown', mtu: 0 };
-  return { ...draft, peers, publicKey: undefined, drops: noDrops(), dataplane };
+  const { disguise, ...rest } = draft;
+  // What another program allows itself and we would not is not ours to judge: it is left out.
+  const reading = readDisguise(disguise);
+  const rules = reading.kind === 'rules' && !isPlain(reading.rules) ? { disguise: reading.rules } : {};
+  return { ...rest, ...rules, peers, publicKey: undefined, drops: noDrops(), dataplane };
 }
 
 function malformed(line: number, text: string): UapiReply {

@@ -1,7 +1,16 @@
-/** The settings that wg(8) and wg-quick(8) know, and what to tell people about each. Data only. */
+/** The settings that wg(8), wg-quick(8) and AmneziaWG's apps know, and what to tell people about each. Data only. */
+
+import { disguiseKeys, writtenKey } from '../wire/disguise-fields.ts';
 
 /** Commands, in lower case: listed, never run. */
 export const commandKeys: ReadonlySet<string> = new Set(['preup', 'postup', 'predown', 'postdown']);
+
+/** AmneziaWG's decoys before a handshake, in lower case: the other end never looks at them, and neither do we. */
+export const decoyKeys: ReadonlySet<string> = new Set([
+  ...[1, 2, 3, 4, 5].map((n) => `i${n}`),
+  ...[1, 2, 3].map((n) => `j${n}`),
+  'itime',
+]);
 
 export interface KeyRule {
   readonly name: string;
@@ -34,6 +43,9 @@ export const interfaceRules: ReadonlyMap<string, KeyRule> = new Map([
   single('MTU', 'Write a number from 576 to 65535.'),
   single('Table', 'Write auto, off or the number of a routing table.'),
   single('SaveConfig', 'Write true or false.'),
+  ...disguiseKeys.map((key) =>
+    single(writtenKey(key), 'Write a number; of H1 to H4 also a range, 1000-2000.'),
+  ),
 ]);
 
 /** By the key in lower case. */

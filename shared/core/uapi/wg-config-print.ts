@@ -3,6 +3,7 @@
  * secrets; the caller keeps it from others. Commands of the original file are not repeated.
  */
 
+import { writtenFields, writtenKey } from '../wire/disguise-fields.ts';
 import { formatBase64Key, formatHostPort } from './values.ts';
 import type { WgConfig, WgInterface, WgPeer } from './wg-config.ts';
 
@@ -30,6 +31,9 @@ function deviceLines(own: WgInterface): string[] {
   if (own.listenPort !== undefined) lines.push(`ListenPort = ${own.listenPort}`);
   if (own.fwmark !== undefined)
     lines.push(`FwMark = ${own.fwmark === 0 ? 'off' : `0x${own.fwmark.toString(16)}`}`);
+  if (own.disguise !== undefined) {
+    for (const [key, value] of writtenFields(own.disguise)) lines.push(`${writtenKey(key)} = ${value}`);
+  }
   return lines;
 }
 

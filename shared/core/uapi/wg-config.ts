@@ -6,6 +6,13 @@
 
 import type { PrefixText } from '../tunnel/config.ts';
 import {
+  type DisguiseFields,
+  type DisguiseKey,
+  isDisguiseKey,
+  readDisguise,
+} from '../wire/disguise-fields.ts';
+import { type DisguiseRules, isPlain } from '../wire/disguise-rules.ts';
+import {
   type AddressText,
   formatHexKey,
   type HostPort,
@@ -21,7 +28,7 @@ import {
   parseMark,
   parsePrefixText,
 } from './values.ts';
-import { commandKeys, interfaceRules, peerRules } from './wg-config-keys.ts';
+import { commandKeys, decoyKeys, interfaceRules, peerRules } from './wg-config-keys.ts';
 
 /** Longest file that is read, in characters. */
 export const maxConfigLength: number = 16 * 1024 * 1024;
@@ -48,6 +55,8 @@ export interface WgInterface {
   /** Routing table for the peers' prefixes. */
   readonly table?: 'auto' | 'off' | number;
   readonly saveConfig?: boolean;
+  /** AmneziaWG's Jc … H4; absent where messages are plain. */
+  readonly disguise?: DisguiseRules;
 }
 
 export interface WgPeer {
@@ -111,6 +120,7 @@ interface InterfaceDraft {
   mtu?: number;
   table?: 'auto' | 'off' | number;
   saveConfig?: boolean;
+  disguise?: DisguiseRules;
 }
 
 interface PeerDraft {
@@ -134,6 +144,8 @@ class ConfigReading {
   readonly faults: ConfigFault[] = [];
   readonly #interface: InterfaceDraft = { addresses: [], dns: [], searchDomains: [] };
   readonly #interfaceSeen = new Set<string>();
+  readonly #disguise: { -readonly [key in DisguiseKey]?: string } = {};
+  readonly #disguiseLines = new Map<DisguiseKey, number>();
   readonly #peers: PeerSection[] = [];
   readonly #ignored: IgnoredLine[] = [];
   #section: Section = { kind: 'none' };
@@ -178,6 +190,7 @@ class ConfigReading {
         remedy: 'Add [Interface] with PrivateKey = (wg genkey)',
       });
     }
+    this.#finishDisguise(this.#disguise);
     const lineOfKey = new Map<string, number>();
     for (const { peer, seen, line } of this.#peers) {
       if (peer.publicKey === undefined) {
@@ -195,6 +208,18 @@ class ConfigReading {
         });
     }
     this.faults.sort((a, b) => a.line - b.line);
+  }
+
+  #finishDisguise(fields: DisguiseFields): void {
+    const reading = readDisguise(fields);
+    if (reading.kind === 'rules') {
+      if (!isPlain(reading.rules)) this.#interface.disguise = reading.rules;
+      return;
+    }
+    const [first = this.#interfaceLine] = this.#disguiseLines.values();
+    for (const { key, text, remedy } of reading.faults) {
+      this.fault(this.#disguiseLines.get(key) ?? first, { text, remedy });
+    }
   }
 
   /** Only where there are no faults. */
@@ -233,7 +258,7 @@ class ConfigReading {
       this.fault(this.#line, { text: 'A setting before any section.', remedy: 'Put [Interface] above it.' });
       return;
     }
-    if (section.kind === 'interface' && commandKeys.has(key)) {
+    if (section.kind === 'interface' && (commandKeys.has(key) || decoyKeys.has(key))) {
       this.#ignored.push({ line: this.#line, key: written, value });
       return;
     }
@@ -261,6 +286,12 @@ class ConfigReading {
   }
 
   #readInterface(key: string, value: string): boolean {
+    if (isDisguiseKey(key)) {
+      // Whether it is right depends on the others: the end of the file tells.
+      this.#disguise[key] = value;
+      this.#disguiseLines.set(key, this.#line);
+      return true;
+    }
     return readInterface(this.#interface, key, value);
   }
 }

@@ -7,6 +7,10 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 export const systemSocketFolder = '/run/culvert';
+/** Of the daemon of the whole device. */
+export const systemSocket: string = join(systemSocketFolder, 'control.sock');
+/** What polkit is told of us; `culvert service install` writes it, and the window looks there which program to run. */
+export const polkitPolicyPath = '/usr/share/polkit-1/actions/org.culvert.policy';
 const systemStateDir = '/var/lib/culvert';
 
 export interface Account {
@@ -27,7 +31,7 @@ export function defaultStateDir(account: Account): string {
 
 /** The control socket of a daemon that this account starts. */
 export function defaultSocket(account: Account, stateDir: string): string {
-  if (account.isRoot) return join(systemSocketFolder, 'control.sock');
+  if (account.isRoot) return systemSocket;
   const runtime = account.env['XDG_RUNTIME_DIR'];
   const folder = runtime === undefined || runtime === '' ? stateDir : join(runtime, 'culvert');
   return join(folder, 'control.sock');
@@ -36,7 +40,7 @@ export function defaultSocket(account: Account, stateDir: string): string {
 /** Where a client looks, in this order: our own daemon, then the system's. */
 export function candidateSockets(account: Account): readonly string[] {
   const own = defaultSocket(account, defaultStateDir(account));
-  return account.isRoot ? [own] : [own, join(systemSocketFolder, 'control.sock')];
+  return account.isRoot ? [own] : [own, systemSocket];
 }
 
 /** The read-only socket beside a control socket. */

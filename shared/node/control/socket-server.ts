@@ -3,7 +3,7 @@
  * table of core/control to handlers; no logic of the program. File permission is the gate.
  */
 
-import { chmodSync, chownSync, mkdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, unlinkSync } from 'node:fs';
 import type { RequestListener, Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
@@ -20,6 +20,7 @@ import {
 } from '../../core/control/api.ts';
 import { CulvertError, type ErrorCode } from '../../core/control/codes.ts';
 import { createServer } from '../http.ts';
+import { giveAccess, type SocketAccess } from './socket-access.ts';
 import { type StatusSource, streamStatus } from './status-stream.ts';
 
 /** Largest request; an imported file is the largest thing. */
@@ -32,15 +33,6 @@ const maxSocketPathBytes = 107;
 export type Handlers = {
   readonly [Name in RouteName]: (body: BodyOf<Name>) => ResultOf<Name> | Promise<ResultOf<Name>>;
 };
-
-export interface SocketAccess {
-  /** Permission bits, for example 0o600. */
-  readonly mode: number;
-  /** Owning group; absent: the process's own. */
-  readonly gid?: number;
-  /** Permission bits of the folder where we make it. */
-  readonly folderMode: number;
-}
 
 export interface ControlServerOptions {
   readonly path: string;
@@ -63,7 +55,7 @@ export interface ControlServer {
  * where somebody does, 'socket-path-too-long' where the system could not bind it.
  */
 export async function serveControl(options: ControlServerOptions): Promise<ControlServer> {
-  const { path, access } = options;
+  const { path, access, log } = options;
   if (Buffer.byteLength(path) > maxSocketPathBytes) throw new CulvertError('socket-path-too-long');
   const made = mkdirSync(dirname(path), { recursive: true, mode: access.folderMode });
   // Whatever umask we were started with.
@@ -73,8 +65,7 @@ export async function serveControl(options: ControlServerOptions): Promise<Contr
   bindRoutes(app, options);
   await app.ready();
   await listenPrivately(server, path);
-  if (access.gid !== undefined) chownSync(path, process.getuid?.() ?? 0, access.gid);
-  chmodSync(path, access.mode);
+  if (!giveAccess(path, access)) log.info('single accounts get the control socket by their group alone');
   return {
     path,
     close: () =>

@@ -8,10 +8,11 @@ import type { Clock } from '../clock.ts';
 import type { TunPort } from '../tun/port.ts';
 import type { UdpPort } from '../udp/port.ts';
 import type { FdWatch } from './fd-watch.ts';
-import type { DataplaneLoop } from './loop.ts';
+import type { DataplaneLoop, StepResult } from './loop.ts';
 
 /** setTimeout counts in 32 bits; nothing here needs to sleep longer. */
 const longestSleepMs = 60_000;
+const settled = Promise.resolve();
 
 export interface EventDriverOptions {
   readonly loop: DataplaneLoop;
@@ -27,12 +28,18 @@ export interface EventDriverOptions {
 export class EventDriver {
   readonly #options: EventDriverOptions;
   readonly #run = (): void => this.#step();
+  readonly #send = (): void => this.#sendAnswers();
+  readonly #afterConsumers = (): void => process.nextTick(this.#send);
   readonly #schedule = (): void => this.schedule();
   #immediate: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** When the timer wakes us. */
   #wakeAt = Number.POSITIVE_INFINITY;
   #stopped = false;
+  /** What came was taken, what follows from it is not sent yet: that happens in this turn anyhow. */
+  #isAnswering = false;
+  /** What taking it came to. */
+  #arrival: StepResult = 'idle';
 
   constructor(options: EventDriverOptions) {
     this.#options = options;
@@ -44,7 +51,7 @@ export class EventDriver {
 
   /** Steps soon. Call after a command that may have something to send. */
   schedule(): void {
-    if (this.#stopped || this.#immediate !== undefined) return;
+    if (this.#stopped || this.#immediate !== undefined || this.#isAnswering) return;
     this.#immediate = setImmediate(this.#run);
   }
 
@@ -59,15 +66,36 @@ export class EventDriver {
   #step(): void {
     this.#immediate = undefined;
     if (this.#stopped) return;
-    const { loop, watch, onGone } = this.#options;
-    // The inside is always asked; it is cheap where it has nothing.
-    const result = watch === undefined ? loop.step() : loop.step((watch.takeReady() << 1) | 1);
-    if (result === 'gone') {
-      this.stop();
-      onGone();
+    const { loop, watch } = this.#options;
+    const ready = watch?.takeReady() ?? 0;
+    if (ready === 0) {
+      // The inside is always asked; it is cheap where it has nothing.
+      this.#conclude(watch === undefined ? loop.step() : loop.step(1));
       return;
     }
-    // What is left at a watched descriptor is announced again, but the inside may have more.
+    this.#arrival = loop.step(ready << 1);
+    if (this.#arrival === 'gone') return this.#conclude('gone');
+    this.#isAnswering = true;
+    // Promises of whoever waits for what came are settled first: what a local program is told does not wait for what
+    // the stack answers to the other side, and what consumers write goes out with that answer.
+    void settled.then(this.#afterConsumers);
+  }
+
+  #sendAnswers(): void {
+    this.#isAnswering = false;
+    if (this.#stopped) return;
+    const result = this.#options.loop.step(1);
+    this.#conclude(result === 'idle' ? this.#arrival : result);
+  }
+
+  #conclude(result: StepResult): void {
+    if (result === 'gone') {
+      this.stop();
+      this.#options.onGone();
+      return;
+    }
+    // What is left at a watched descriptor is announced again, but the inside may have more; and where much comes, one
+    // more turn lets it gather.
     if (result === 'busy') this.schedule();
     else this.#sleep();
   }

@@ -81,6 +81,21 @@ const sleepMs = 1;
 
 /** Returns how many packets went there and back. Throws only for a bug. */
 export function rehearseLoop(options: LoopRehearsalOptions): number {
+  const rounds = loopRehearsal(options);
+  for (;;) {
+    const { done, value } = rounds.next();
+    if (done === true) return value;
+  }
+}
+
+/** Which act a round belonged to, after each; at the end how many packets went there and back. */
+export type LoopRehearsal = Generator<number, number, void>;
+
+/**
+ * The same round by round, a millisecond or two each, for whoever has other things to do between them: `batches` may be
+ * used then. Whoever does not finish it must end it (`return`).
+ */
+export function* loopRehearsal(options: LoopRehearsalOptions): LoopRehearsal {
   const { libc, memory } = options;
   const pair = memory.alloc(8);
   const kind = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -97,7 +112,11 @@ export function rehearseLoop(options: LoopRehearsalOptions): number {
     let done = 0;
     for (const [i, share] of acts.entries()) {
       const pace = i === 0 ? briskPace(options.clock) : new Pace();
-      done += new Rehearsal(options, tun, ends, far, pace).run(share);
+      const rehearsal = new Rehearsal(options, tun, ends, far, pace);
+      for (const went of rehearsal.run(share)) {
+        done += went;
+        yield i;
+      }
     }
     return done;
   } catch {
@@ -153,13 +172,12 @@ class Rehearsal {
     this.#drivers = [driver(devices[0], ends[0]), driver(devices[1], ends[1])];
   }
 
-  /** Plays a part of the rounds. */
-  run(share: number): number {
+  /** Plays a part of the rounds; says of each how many packets went there and back. */
+  *run(share: number): Generator<number, void, void> {
     const { rounds, budgetMs, clock, libc, memory, eventFd } = this.#options;
     const until = clock.now() + share * budgetMs;
     const [a, b] = this.#drivers;
     let lost = 0;
-    let done = 0;
     for (let round = 0; round < share * rounds && clock.now() < until && lost < mostLost; round++) {
       if (round % roundsBetweenRings === 0) libc.write(eventFd, memory.base + this.#ring, 8);
       // The compilers take tens of megabytes for moments, and the C library would keep them.
@@ -168,15 +186,18 @@ class Rehearsal {
       // Now and then two in a row, without an answer between them.
       const twice = round % roundsBetweenPairs === 0 && this.#cross(a, b);
       if (twice) this.#put(round);
-      if (this.#cross(a, b) && this.#cross(b, a)) done++;
-      else lost++;
-      if (round % roundsBetweenStrays !== 0) continue;
-      this.#stray(b, ipv6DestinationAt);
-      this.#stray(a, ipv6SourceAt);
-      b.turn();
+      const went = this.#cross(a, b) && this.#cross(b, a);
+      if (!went) lost++;
+      if (round % roundsBetweenStrays === 0) this.#strays(a, b);
+      yield went ? 1 : 0;
     }
     for (const device of this.#devices) device.wipe();
-    return done;
+  }
+
+  #strays(a: PollDriver, b: PollDriver): void {
+    this.#stray(b, ipv6DestinationAt);
+    this.#stray(a, ipv6SourceAt);
+    b.turn();
   }
 
   #put(round: number): void {

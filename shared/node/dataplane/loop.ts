@@ -14,6 +14,8 @@ import type { TunPort } from '../tun/port.ts';
 import type { UdpPort } from '../udp/port.ts';
 import type { LoopBatches } from './batches.ts';
 
+/** While it rests, what is due is done this often. */
+export const restIntervalMs: number = 60_000;
 /** The wall clock and the interface's MTU are looked at this often, while packets move. */
 const refreshIntervalMs = 1000;
 
@@ -41,6 +43,8 @@ export class DataplaneLoop {
   readonly #onEvent: (event: TunnelEvent) => void;
   readonly #refreshIntervalMs: number;
   #refreshAt = 0;
+  /** Until then nothing is due; undefined = it does not rest. */
+  #restsUntil: number | undefined;
   /** Packets that the last step read, both sides together. */
   lastPackets = 0;
 
@@ -84,6 +88,7 @@ export class DataplaneLoop {
 
     const due = this.#device.nextTimeoutAt() <= now;
     if (due) {
+      if (this.#restsUntil !== undefined) this.#restsUntil = now + restIntervalMs;
       this.#device.handleTimeout(now, out);
       this.#flush(toTun, out);
     }
@@ -95,7 +100,18 @@ export class DataplaneLoop {
   /** When `step` must be called again even if nothing arrives; Infinity = never. */
   nextTimeoutAt(): number {
     const deviceAt = this.#device.nextTimeoutAt();
-    return this.#tun.nextTimeoutAt === undefined ? deviceAt : Math.min(deviceAt, this.#tun.nextTimeoutAt());
+    const at =
+      this.#tun.nextTimeoutAt === undefined ? deviceAt : Math.min(deviceAt, this.#tun.nextTimeoutAt());
+    return this.#restsUntil === undefined ? at : Math.max(at, this.#restsUntil);
+  }
+
+  /** Nobody is there to hear us: the driver need not look at the inside, and what is due may wait (restIntervalMs). */
+  get isResting(): boolean {
+    return this.#restsUntil !== undefined;
+  }
+
+  rest(isResting: boolean): void {
+    this.#restsUntil = isResting ? this.#clock.now() + restIntervalMs : undefined;
   }
 
   /** Carries out what a command (configuration, for example) wants to send at once. */

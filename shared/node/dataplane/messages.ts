@@ -15,6 +15,11 @@ export interface TunnelBackend {
   /** Applies a change as a whole, or rejects with an error that has `code` and, from the system, `errno` (positive). */
   configure(change: DeviceChange): Promise<void>;
   status(): Promise<DeviceStatus>;
+  /**
+   * There is no network: what is sent into the tunnel waits unread, and what is due may be late by a minute. Absent:
+   * it makes no difference here.
+   */
+  rest?(isResting: boolean): Promise<void>;
   /** Facts from the tunnel. Returns the function that ends the subscription. */
   onEvent(listener: (event: TunnelEvent) => void): () => void;
   /** Called once when the tunnel ends by itself: the interface is gone ('gone') or a bug ('failed'). */
@@ -27,6 +32,7 @@ export interface TunnelBackend {
 export type ToWorker =
   | { readonly kind: 'configure'; readonly id: number; readonly change: DeviceChange }
   | { readonly kind: 'status'; readonly id: number }
+  | { readonly kind: 'rest'; readonly id: number; readonly isResting: boolean }
   | { readonly kind: 'stop'; readonly id: number };
 
 /** Worker to main thread. */

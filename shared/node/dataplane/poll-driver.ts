@@ -33,6 +33,8 @@ export interface PollDriverOptions {
   readonly takeMessages: () => boolean;
   /** What may be sent to the main thread once no packet waits: waking it up costs as much as a packet. */
   readonly outbox: { readonly waiting: boolean; send(): void };
+  /** Done step by step while nothing else is to do; `next` takes a millisecond or two. Ended by whoever made it. */
+  readonly spare?: Iterator<unknown> | undefined;
   /** Default: a minute. */
   readonly longestSleepMs?: number;
   /** Default: a fresh one. */
@@ -62,6 +64,7 @@ export class PollDriver {
   readonly #sleeper: Sleeper;
   readonly #pace: Pace;
   readonly #longestSleepMs: number;
+  #spare: Iterator<unknown> | undefined;
   #turns = 0;
   #lingering = false;
 
@@ -74,6 +77,7 @@ export class PollDriver {
     this.#pace = options.pace ?? new Pace();
     this.#sleeper = new Sleeper(options);
     this.#longestSleepMs = options.longestSleepMs ?? longestSleepMs;
+    this.#spare = options.spare;
   }
 
   /** Sleeps until there is something to do, does it, and says when that was the last time. */
@@ -83,7 +87,7 @@ export class PollDriver {
     const pace = this.#pace;
     if (sleeper.nudged || this.#turns % stepsBetweenMessages === 0) {
       if (!this.#takeMessages()) return 'stopped';
-      sleeper.refresh();
+      sleeper.refresh(loop.isResting);
     }
     this.#turns = (this.#turns + 1) & 0xffff;
     const lingered = this.#lingering;
@@ -91,7 +95,8 @@ export class PollDriver {
     const before = this.#clock.now();
     const wait = Math.min(this.#longestSleepMs, Math.max(0, Math.ceil(loop.nextTimeoutAt() - before)));
     // After a wait, look only: what it brought is to be counted before anything else comes.
-    const ready = sleeper.poll(lingered || this.#outbox.waiting ? 0 : wait);
+    const isBusy = lingered || this.#outbox.waiting || this.#spare !== undefined;
+    const ready = sleeper.poll(isBusy ? 0 : wait);
     const woken = this.#clock.now();
     if (!lingered && ready !== 0 && woken - before > shortestSleepMs) pace.woke(woken);
     if (ready === 0 && this.#outbox.waiting) {
@@ -103,6 +108,8 @@ export class PollDriver {
       if (loop.step(ready, woken) === 'gone') return 'gone';
       packets = ready === 0 ? 0 : loop.lastPackets;
     } else if (!lingered) {
+      if (this.#spare !== undefined && !sleeper.nudged && this.#spare.next().done === true)
+        this.#spare = undefined;
       return undefined;
     }
     if (lingered) pace.lingered(woken, packets);
@@ -133,8 +140,8 @@ class Sleeper {
     this.#counterAt = options.memory.alloc(8, 8);
   }
 
-  /** Looks at the descriptors anew: sockets come and go with messages only. */
-  refresh(): void {
+  /** Looks at the descriptors anew: sockets come and go with messages only. `deaf`: the inside only tells its end. */
+  refresh(deaf: boolean): void {
     const memory = this.#memory;
     const all = [...this.#ports.flatMap((port) => port.pollFds), this.#eventFd];
     assert(all.length <= maxFds, 'a packet loop has few descriptors');
@@ -142,7 +149,7 @@ class Sleeper {
     for (const [i, fd] of all.entries()) {
       const at = this.#fdsAt + i * pollfd.size;
       memory.view.setInt32(at + pollfd.fd, fd, true);
-      memory.view.setInt16(at + pollfd.events, POLLIN, true);
+      memory.view.setInt16(at + pollfd.events, deaf && i === 0 ? 0 : POLLIN, true);
     }
     this.nudged = false;
   }

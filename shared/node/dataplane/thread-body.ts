@@ -95,7 +95,7 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
   const udp = openSockets(start, { libc, memory, log });
   const batches = loopBatches(memory);
   const withSockets = start.udpRing === undefined;
-  warmUp({ libc, memory, suite, entropy, clock, batches, eventFd: start.eventFd }, withSockets);
+  const spare = warmUp({ libc, memory, suite, entropy, clock, batches }, withSockets);
   // After the warm-up: the engine keeps changing its idea of a thing while the first ones are made.
   const device = new TunnelDevice({
     suite,
@@ -118,9 +118,11 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
       ports: [tun, udp],
       eventFd: start.eventFd,
       outbox,
+      spare,
       takeMessages: messageTaker(start, { send, outbox, commands, loop }),
     });
   } finally {
+    spare.return();
     outbox.send();
     udp.close();
     tun.close();
@@ -160,6 +162,9 @@ function serve(message: ToWorker, { send, commands, loop }: Serving): boolean {
     }
     if (message.kind === 'status') {
       send({ kind: 'status', id, status: commands.status() });
+    } else if (message.kind === 'rest') {
+      loop.rest(message.isResting);
+      send({ kind: 'done', id });
     } else {
       commands.configure(message.change);
       loop.settle();

@@ -148,6 +148,10 @@ class ThreadLink implements TunnelBackend {
     return status;
   }
 
+  async rest(isResting: boolean): Promise<void> {
+    await this.#ask((id) => ({ kind: 'rest', id, isResting }));
+  }
+
   onEvent(listener: (event: TunnelEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

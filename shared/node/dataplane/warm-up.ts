@@ -1,17 +1,20 @@
 /**
- * What a packet worker does before its first packet, so that the engine has compiled the code by then:
- * handshakes in memory, then the whole loop over the system's sockets. About a fifth of a second.
+ * What a packet worker does for its first packets, so that the engine has compiled the code by then: handshakes in
+ * memory and a little of the whole loop before it says that it is ready, and the rest of the loop, about a fifth of a
+ * second, round by round while no packet waits.
  */
 
 import { setFlagsFromString } from 'node:v8';
 import { rehearse } from '../../core/tunnel/rehearsal.ts';
-import { type LoopRehearsalOptions, rehearseLoop } from './loop-rehearsal.ts';
+import { EFD_CLOEXEC, EFD_NONBLOCK } from '../ffi/structs.ts';
+import { type LoopRehearsalOptions, loopRehearsal } from './loop-rehearsal.ts';
 
 /** The first handshake of a fresh program takes 12 ms, after this many about 1.5; they cost 20 ms together. */
 const handshakes = 8;
 /** Enough for the engine to have taken up all of the packet path, with the settings below. */
 const packets = 800;
-const longestMs = 400;
+/** Real packets have taught the engine by then. */
+const longestMs = 5000;
 /** After how many calls the engine's compilers take up a function, and how many run at a time (0 = any). */
 const compilers = [
   { flag: '--invocation-count-for-maglev', soon: 100, usual: 400 },
@@ -19,20 +22,32 @@ const compilers = [
   { flag: '--concurrent-turbofan-max-threads', soon: 2, usual: 0 },
 ] as const;
 
-/** `withSockets`: also rehearses system calls, where UDP goes by way of them. */
-export function warmUp(
-  options: Omit<LoopRehearsalOptions, 'rounds' | 'budgetMs'>,
-  withSockets: boolean,
-): void {
-  const { suite, entropy, batches } = options;
+export type WarmUpOptions = Omit<LoopRehearsalOptions, 'rounds' | 'budgetMs' | 'eventFd'>;
+
+/**
+ * What is left to do: `next` for one round, `return` to leave the rest. `withSockets`: also rehearses system calls,
+ * where UDP goes by way of them; else nothing is left.
+ */
+export function warmUp(options: WarmUpOptions, withSockets: boolean): Generator<unknown, void, void> {
+  const rest = warmUpSteps(options, withSockets);
+  // What the engine thinks of an object's shape settles with the first few: the real ones come after those.
+  for (let step = rest.next(); step.done !== true && step.value === 0; ) step = rest.next();
+  return rest;
+}
+
+function* warmUpSteps(options: WarmUpOptions, withSockets: boolean): Generator<number, void, void> {
+  const { suite, entropy, batches, libc } = options;
   const { fromUdp: input, toTun, out } = batches;
+  // Its own: what the main thread rings must not be taken by a rehearsal.
+  const eventFd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   // The setting is the whole process's; its other threads have little to do at this time.
   for (const { flag, soon } of compilers) setFlagsFromString(`${flag}=${soon}`);
   try {
     rehearse({ suite, entropy, input, toTun, out, rounds: handshakes });
-    if (withSockets) rehearseLoop({ ...options, rounds: packets, budgetMs: longestMs });
+    if (withSockets) yield* loopRehearsal({ ...options, eventFd, rounds: packets, budgetMs: longestMs });
   } finally {
     for (const { flag, usual } of compilers) setFlagsFromString(`${flag}=${usual}`);
-    options.libc.mallocTrim(0);
+    libc.close(eventFd);
+    libc.mallocTrim(0);
   }
 }

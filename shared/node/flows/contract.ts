@@ -83,6 +83,8 @@ export interface StackHost {
   onEcho(listener: (channel: UdpChannel) => void): void;
   /** Breaks every connection and flow whose tunnel-side address `matches`; a device that was removed. */
   cut(matches: (remote: Uint8Array) => boolean): void;
+  /** Our addresses are others now: everything that runs is broken. */
+  setAddresses(addresses: readonly Uint8Array[]): void;
   readonly usage: NetStack['usage'];
   readonly counts: NetCounts;
 }
@@ -96,8 +98,10 @@ export interface FarRequest {
 }
 
 export interface FarTcpRequest extends FarRequest {
-  /** Aborted where the asker gave up meanwhile or it took too long. */
+  /** Aborted where the asker gave up meanwhile or it took too long, or by `giveUp`. */
   readonly signal: AbortSignal;
+  /** For the way out itself: ends the dial with this reason. */
+  readonly giveUp: (reason: Error) => void;
   /** What the asker has said already, where `firstBytes` wished it. To be read only: it is passed on by the caller. */
   readonly firstBytes?: Uint8Array;
 }
@@ -157,6 +161,8 @@ export interface FlowThreadOptions {
   readonly limits?: Partial<NetLimits>;
   /** Announces sends that are unanswered for so long; default: never. */
   readonly announceUnansweredMs?: number;
+  /** Announces so many datagrams lost on their way to us; default: never. */
+  readonly announceLostPackets?: number;
   /** For the role; cloned. */
   readonly settings: unknown;
   /** Default: 'dgram' where CULVERT_UDP says so or the native library is missing, else 'linux'. */

@@ -71,7 +71,8 @@ async function run(makeRole: MakeFlowRole): Promise<void> {
     if (message.kind === 'call') {
       return { kind: 'result', id, value: await role.call(message.name, message.argument) };
     }
-    await tunnel.configure(message.change);
+    if (message.kind === 'rest') tunnel.rest(message.isResting);
+    else await tunnel.configure(message.change);
     return { kind: 'done', id };
   }
 

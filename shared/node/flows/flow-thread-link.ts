@@ -102,6 +102,10 @@ class FlowLink implements FlowBackend {
     return answer.status;
   }
 
+  async rest(isResting: boolean): Promise<void> {
+    await this.#ask((id) => ({ kind: 'rest', id, isResting }));
+  }
+
   async call(name: string, argument?: unknown): Promise<unknown> {
     const answer = await this.#ask((id) => ({ kind: 'call', id, name, argument }));
     return answer.kind === 'result' ? answer.value : undefined;

@@ -7,8 +7,8 @@
 import type { Duplex } from 'node:stream';
 import type { Refusal } from '../../core/netstack/events.ts';
 import type { Clock } from '../clock.ts';
-import type { FarUdp, FlowDialer, StackHost, TcpIncoming, UdpChannel } from './contract.ts';
-import { readFirstBytes } from './first-bytes.ts';
+import type { FarTcpRequest, FarUdp, FlowDialer, StackHost, TcpIncoming, UdpChannel } from './contract.ts';
+import { type FirstBytesWish, readFirstBytes } from './first-bytes.ts';
 import { breakOff, splice } from './splice.ts';
 
 export interface ForwarderLimits {
@@ -139,24 +139,26 @@ export class Forwarder {
       flow.stop.abort(new Error('The asker has given up.'));
     });
     const impatience = setTimeout(() => flow.stop.abort(new DialTimeout()), this.#limits.dialMs);
+    const dialled = (): void => {
+      clearTimeout(impatience);
+      this.counts.dialling--;
+    };
+    const join = (far: Duplex): void => {
+      dialled();
+      this.#join(flow, incoming, far, finish);
+    };
     const finish = (): void => {
       this.#flows.delete(flow);
       release();
     };
     // A dialer that throws at once is one that rejects.
-    const dialled = attempt(() => this.#dial(flow, incoming)).finally(() => {
-      clearTimeout(impatience);
-      this.counts.dialling--;
+    attempt(() => this.#dial(flow, incoming)).then(join, (error: unknown) => {
+      dialled();
+      if (!flow.isGone) this.counts.failed++;
+      if (flow.near === undefined) incoming.refuse(refusalFor(error));
+      else breakOff(flow.near);
+      finish();
     });
-    dialled.then(
-      (far) => this.#join(flow, incoming, far, finish),
-      (error: unknown) => {
-        if (!flow.isGone) this.counts.failed++;
-        if (flow.near === undefined) incoming.refuse(refusalFor(error));
-        else breakOff(flow.near);
-        finish();
-      },
-    );
   }
 
   forwardUdp(channel: UdpChannel): void {
@@ -228,18 +230,33 @@ export class Forwarder {
   }
 
   /** Lets the asker speak first where the way out wants to hear it. */
-  async #dial(flow: Flow, incoming: TcpIncoming): Promise<Duplex> {
+  #dial(flow: Flow, incoming: TcpIncoming): Promise<Duplex> {
     const { source, destination } = incoming;
-    const { signal } = flow.stop;
-    const wish = this.#dialer.firstBytes?.({ source, destination });
-    if (wish === undefined) return this.#dialer.dialTcp({ source, destination, signal });
+    const request = {
+      source,
+      destination,
+      signal: flow.stop.signal,
+      giveUp: (reason: Error) => flow.stop.abort(reason),
+    };
+    const wish = this.#dialer.firstBytes?.(request);
+    return wish === undefined
+      ? this.#dialer.dialTcp(request)
+      : this.#dialKnowing(flow, incoming, request, wish);
+  }
+
+  async #dialKnowing(
+    flow: Flow,
+    incoming: TcpIncoming,
+    request: FarTcpRequest,
+    wish: FirstBytesWish,
+  ): Promise<Duplex> {
     const near = incoming.accept();
     if (near === undefined) throw new Error('The asker has given up.');
     flow.near = near;
     const giveUp = (): void => flow.stop.abort(new Error('The asker has given up.'));
     near.once('close', giveUp);
-    const firstBytes = await readFirstBytes(near, wish, signal);
-    const far = await this.#dialer.dialTcp({ source, destination, signal, firstBytes });
+    const firstBytes = await readFirstBytes(near, wish, request.signal);
+    const far = await this.#dialer.dialTcp({ ...request, firstBytes });
     near.off('close', giveUp);
     if (firstBytes.length > 0) far.write(firstBytes);
     this.counts.bytesOut += firstBytes.length;
@@ -351,6 +368,10 @@ function refusalFor(error: unknown): Refusal {
 }
 
 /** The outcome of `act`, now or later, as a promise. */
-async function attempt<T>(act: () => T | Promise<T>): Promise<T> {
-  return act();
+function attempt<T>(act: () => T | Promise<T>): Promise<T> {
+  try {
+    return Promise.resolve(act());
+  } catch (cause) {
+    return Promise.reject(cause instanceof Error ? cause : new Error(String(cause)));
+  }
 }

@@ -52,7 +52,7 @@ const failures: Readonly<Record<TcpEnd, readonly [failure: ConnectFailure, sente
 
 export class FlowHost implements StackHost {
   readonly #stack: NetStack;
-  readonly #addresses: readonly Uint8Array[];
+  #addresses: readonly Uint8Array[];
   readonly #wake: () => void;
   readonly #udpHost: UdpHost;
   readonly #tcpPorts = new Map<number, (incoming: TcpIncoming) => void>();
@@ -155,6 +155,12 @@ export class FlowHost implements StackHost {
 
   onEcho(listener: (channel: UdpChannel) => void): void {
     this.#onEcho = listener;
+  }
+
+  setAddresses(addresses: readonly Uint8Array[]): void {
+    this.cut(() => true);
+    this.#addresses = addresses;
+    this.#stack.setAddresses(addresses);
   }
 
   cut(matches: (remote: Uint8Array) => boolean): void {

@@ -41,6 +41,8 @@ export interface StackTunnelOptions {
   readonly limits?: Partial<NetLimits>;
   /** Announces sends that are unanswered for so long; default: never. */
   readonly announceUnansweredMs?: number;
+  /** Announces so many datagrams lost on their way to us; default: never. */
+  readonly announceLostPackets?: number;
   readonly onEvent: (event: TunnelEvent) => void;
 }
 
@@ -101,8 +103,9 @@ export class StackTunnel {
       onEvents: (events) => this.host.handleEvents(events),
     });
     rehearse({ suite, entropy, input, toTun, out, rounds: rehearsalRounds });
-    const { announceUnansweredMs = 0 } = options;
-    this.#device = new TunnelDevice({ suite, entropy, mtu, limits: { announceUnansweredMs } });
+    const { announceUnansweredMs = 0, announceLostPackets = 0 } = options;
+    const asked = { announceUnansweredMs, announceLostPackets };
+    this.#device = new TunnelDevice({ suite, entropy, mtu, limits: asked });
     const parts = { device: this.#device, udp: this.#udp, tun: this.#tun, clock };
     this.#loop = new DataplaneLoop({ ...parts, batches, onEvent: options.onEvent });
     this.#commands = new Commands({ ...parts, suite: suite.name });
@@ -120,6 +123,12 @@ export class StackTunnel {
 
   status(): DeviceStatus {
     return this.#commands.status();
+  }
+
+  /** As of TunnelBackend. */
+  rest(isResting: boolean): void {
+    this.#loop.rest(isResting);
+    this.#driver.schedule();
   }
 
   /** Lets packets pass from one peer to another without the stack. Undefined: none. */

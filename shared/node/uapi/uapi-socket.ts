@@ -15,6 +15,7 @@ import {
   errnoInvalid,
   formatErrno,
   formatStatus,
+  joinDisguise,
   maxRequestBytes,
   parseRequest,
 } from '../../core/uapi/codec.ts';
@@ -190,7 +191,7 @@ function watchFile(
   };
   let watcher: FSWatcher | undefined;
   try {
-    watcher = watch(directory, { persistent: false }, () => void check());
+    watcher = watchPlace(path, directory, () => void check());
     watcher.on('error', () => void check());
   } catch {
     return undefined; // No watches left on this machine: the tunnel still works, only this signal is missing.
@@ -232,7 +233,14 @@ async function replyTo(text: string, options: UapiServerOptions): Promise<string
   }
   try {
     if (request.kind === 'get') return formatStatus(await options.backend.status());
-    await options.backend.configure(request.change);
+    // Only for a disguise: what is not said of it stays as the device has it.
+    const current = request.disguise === undefined ? undefined : (await options.backend.status()).disguise;
+    const joined = joinDisguise(request, current);
+    if (joined.kind === 'error') {
+      options.log?.warn('uapi: request refused', { line: joined.line, why: joined.text });
+      return formatErrno(joined.errno);
+    }
+    await options.backend.configure(joined.change);
     return formatErrno(0);
   } catch (error) {
     options.log?.warn('uapi: request failed', {
@@ -256,4 +264,14 @@ function write(socket: Socket, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.write(text, 'latin1', (error) => (error ? reject(error) : resolve()));
   });
+}
+
+/** The socket alone where the system can: in the folder other tunnels come and go, and each would wake us. */
+function watchPlace(path: string, directory: string, onChange: () => void): FSWatcher {
+  const options = { persistent: false };
+  try {
+    return watch(path, options, onChange);
+  } catch {
+    return watch(directory, options, onChange);
+  }
 }

@@ -14,6 +14,7 @@ import type { TunnelEvent } from '../../core/tunnel/events.ts';
 import { applyChange } from '../../core/uapi/device-change.ts';
 import { formatHexKey } from '../../core/uapi/values.ts';
 import type { WgConfig, WgPeer } from '../../core/uapi/wg-config.ts';
+import { isPlain } from '../../core/wire/disguise-rules.ts';
 import type { TunnelBackend } from '../dataplane/messages.ts';
 import { firstLine, type Run, run as realRun } from '../run.ts';
 import { uapiPath } from '../uapi/uapi-socket.ts';
@@ -114,6 +115,7 @@ export class KernelDevice implements TunnelBackend {
   }
 
   async #merge(change: DeviceChange): Promise<void> {
+    if (change.disguise !== undefined && !isPlain(change.disguise)) throw new CulvertError('kernel-disguise');
     const current = await this.#wg.dump(this.interfaceName);
     await this.#wg.configure('syncconf', this.interfaceName, planConfig(current, change));
   }

@@ -1,5 +1,6 @@
 // The choice among paths in a synthetic Internet under virtual time, against an oracle and against simpler ways to choose.
 import { describe, expect, test } from 'vitest';
+import type { EgressRule } from '../../../edge/egress/rules.ts';
 import { compare, type FlowRecord, type PathScript, PathWorld, targetEnd } from './path-world.ts';
 
 const minute = 60_000;
@@ -276,6 +277,55 @@ test('a drained path gets no new flows, and gets them again afterwards', async (
 
   expect(drained.length).toBeGreaterThan(100);
   expect(drained.every((record) => record.path === 'b')).toBe(true);
+});
+
+describe('a flow that must take one path', () => {
+  const must: readonly EgressRule[] = [{ match: { port: 443 }, use: 'a' }];
+
+  async function endsAfter(world: PathWorld, destination: number): Promise<number> {
+    const from = world.time.now();
+    let endedAt = Number.POSITIVE_INFINITY;
+    const note = async (): Promise<void> => {
+      await world.open(destination);
+      endedAt = world.time.now();
+    };
+    void note();
+    await world.time.runUntil(from + minute);
+    return endedAt - from;
+  }
+
+  test.each([0, 1, 7, 30, 600])(
+    'is refused within five seconds where that path has been dead for %i s',
+    async (seconds) => {
+      const world = new PathWorld({
+        paths: [mortal('a', 20, [[minute, hour]]), steady('b', 45)],
+        rules: must,
+      });
+      await world.time.runUntil(minute + seconds * 1000);
+
+      expect(await endsAfter(world, 3)).toBeLessThanOrEqual(5500);
+      expect(world.records.map((record) => record.path)).toEqual([undefined]);
+    },
+  );
+
+  test('may take its time where only the place does not answer', async () => {
+    const paths: PathScript[] = [
+      { id: 'a', at: (_now, destination) => ({ rttMs: 20, loss: 0, isDead: destination === 3 }) },
+      steady('b', 45),
+    ];
+    const world = new PathWorld({ paths, rules: must });
+    await world.time.runUntil(minute);
+
+    expect(await endsAfter(world, 3)).toBe(20_000);
+  });
+
+  test('may take its time where no path answers: the targets of probes may be gone', async () => {
+    const spans = [[minute, hour]] as const;
+    const world = new PathWorld({ paths: [mortal('a', 20, spans), mortal('b', 45, spans)], rules: must });
+    await world.time.runUntil(2 * minute);
+
+    expect(await endsAfter(world, 3)).toBe(20_000);
+  });
 });
 
 test('the same seed gives the same flows', async () => {

@@ -56,7 +56,7 @@ createWeb((question, reply) => {
   const challenge = question.headers['x-culvert-challenge'];
   if (question.url === '/generate_204' && challenge !== undefined) {
     reply.writeHead(204, { 'X-Culvert-Response': `response ${String(challenge)}` }).end();
-  } else if (question.url === '/trace') reply.end('edge=test\nip=203.0.113.7\n');
+  } else if (question.url === '/trace') reply.end('edge=test\nip=10.9.0.2\nexit=203.0.113.7\n');
   else reply.end(question.socket.remoteAddress);
 }).listen(80, '::');
 createWeb((question, reply) => reply.end(question.socket.remoteAddress)).listen(8080, '::');

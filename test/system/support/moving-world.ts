@@ -142,7 +142,8 @@ export class MovingWorld {
     writeFileSync(this.#names, JSON.stringify(names));
   }
 
-  async open(): Promise<void> {
+  /** `change`: of the edge's configuration, before it runs. */
+  async open(change: (yaml: string) => string = (yaml) => yaml): Promise<void> {
     buildNetwork(this);
     this.goHome();
     this.name({ [edgeName]: [edgeV4, edgeV6] });
@@ -156,7 +157,7 @@ export class MovingWorld {
     this.#edgeCommand('init', '--endpoint', edgeName, '--udp', '51820', '--https', '8443', '--name', 'home');
     const path = join(this.folder, 'edge', 'edge.yaml');
     const text = readFileSync(path, 'utf8').replace(/backend: \w+/, 'backend: userspace');
-    writeFileSync(path, text.replace(/targets: \[.*\]/, 'targets: []'));
+    writeFileSync(path, change(text.replace(/targets: \[.*\]/, 'targets: []')));
     await this.startEdge();
   }
 

@@ -86,8 +86,17 @@ export class PathsWorld {
     await server.waitFor(/listening/, readyMs);
   }
 
-  /** `egress`: what stands below that key. */
+  /** `egress`: what stands below that key, besides the backend. */
   write(egress: string, peers: string, upstreams: readonly string[] = []): void {
+    this.writeFor('kernel', egress, peers, upstreams);
+  }
+
+  writeFor(
+    backend: 'kernel' | 'userspace',
+    egress: string,
+    peers: string,
+    upstreams: readonly string[] = [],
+  ): void {
     const indented = egress.trimEnd().replace(/^/gm, '  ');
     writeFileSync(
       join(this.folder, 'edge.yaml'),
@@ -97,7 +106,7 @@ listen: { udp: [${edgePort}] }
 network: { v4: 10.83.0.0/16, v6: "fd7c:1:2:3::/64" }
 dns: { upstreams: [${upstreams.map((one) => `"${one}"`).join()}] }
 egress:
-  backend: kernel
+  backend: ${backend}
 ${indented}
 peers:
 ${peers}`,
@@ -164,11 +173,11 @@ ${peers}`,
   }
 
   /** What the site sees as asker, or how the request failed. */
-  async fetched(url: string, more: readonly string[] = []): Promise<string> {
+  async fetched(url: string, more: readonly string[] = [], timeoutMs: number = readyMs): Promise<string> {
     const words = ['--silent', '--noproxy', '*', '--connect-timeout', '4', '--max-time', '20', ...more, url];
     const { exitCode, stdout } = await this.lab.client.run('curl', words, {
       allowFailure: true,
-      timeoutMs: readyMs,
+      timeoutMs,
     });
     const meanings: Readonly<Record<number, string>> = { 7: 'refused', 28: 'silence' };
     return exitCode === 0 ? stdout : (meanings[exitCode] ?? `curl ${exitCode}`);
@@ -176,7 +185,8 @@ ${peers}`,
 
   /** A download that goes on until `finish`; resolves with its last word: who it came to. */
   startDownload(url: string, more: readonly string[] = []): Promise<string> {
-    return this.fetched(url, ['--max-time', '120', ...more]).then((text) => text.replace(/^x*/, ''));
+    const words = ['--connect-timeout', '30', '--max-time', '240', ...more];
+    return this.fetched(url, words, 250_000).then((text) => text.replace(/^x*/, ''));
   }
 
   /** Waits until the site has so many open downloads. */

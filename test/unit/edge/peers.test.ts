@@ -6,6 +6,8 @@ import { type Ownership, refuseOwned } from '../../../edge/peers/owned-peers.ts'
 import { peerChanges } from '../../../edge/peers/peer-changes.ts';
 import { type Prefix, parsePrefix } from '../../../shared/core/base/ip.ts';
 import type { DeviceChange } from '../../../shared/core/tunnel/config.ts';
+import { plainRules } from '../../../shared/core/wire/disguise-rules.ts';
+import { rulesOf } from '../../support/disguises.ts';
 
 const keyOf = (fill: number): Uint8Array => new Uint8Array(32).fill(fill);
 const prefix = (text: string): Prefix => parsePrefix(text)!;
@@ -50,6 +52,7 @@ describe('wg set', () => {
   test.each<[string, DeviceChange]>([
     ['another private key', change({ privateKey: keyOf(51) })],
     ['another port', change({ listenPort: 1 })],
+    ['how messages are disguised', change({ disguise: rulesOf({ s1: '9' }) })],
     ['all peers at once', change({ replacePeers: true })],
     ['a peer of the configuration', change({ peers: [{ publicKey: keyOf(1), allowedIps: [] }] })],
     ['its removal', change({ peers: [{ publicKey: keyOf(1), remove: true, allowedIps: [] }] })],
@@ -67,6 +70,7 @@ describe('wg set', () => {
   test.each<[string, DeviceChange]>([
     ['the same key and port', change({ privateKey: keyOf(50), listenPort: 51820 })],
     ['the mark of packets', change({ fwmark: 7 })],
+    ['the disguise that is there', change({ disguise: plainRules })],
     [
       'a peer of its own',
       change({ peers: [{ publicKey: keyOf(2), allowedIps: ['10.83.1.0/24', '0.0.0.0/0'] }] }),

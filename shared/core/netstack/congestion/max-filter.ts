@@ -1,12 +1,23 @@
 /** The largest value of the last few rounds: one slot a round, the oldest forgotten. */
 
+/** By their number, of which the program has one or two. */
+const empty = new Map<number, readonly number[]>();
+
+/** The first filling makes it a list of fractions from the beginning. */
+function emptySlots(rounds: number): readonly number[] {
+  const slots = Array.from({ length: rounds }, () => Number.NaN).fill(0);
+  empty.set(rounds, slots);
+  return slots;
+}
+
 export class MaxFilter {
-  readonly #slots: Float64Array;
+  readonly #slots: number[];
   #round = 0;
   max = 0;
 
   constructor(rounds: number) {
-    this.#slots = new Float64Array(rounds);
+    // Not a typed array: of this size it would be memory outside of the heap, which every connection pays for.
+    this.#slots = (empty.get(rounds) ?? emptySlots(rounds)).slice();
   }
 
   /** `round` never goes back. */

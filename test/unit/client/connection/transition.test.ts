@@ -583,6 +583,56 @@ describe('the connection', () => {
     expect(connected).toMatchObject({ kind: 'connected', proof });
   });
 
+  test.each(['connected', 'connecting, stalled'] as const)(
+    '%s: to an edge that answered a moment ago nothing is looked up, and what carries packets stays',
+    (from) => {
+      const known = [{ peer: 0, address: '203.0.113.5', port: 51820 }];
+
+      const [state, effects] = transition(
+        states[from],
+        { kind: 'reconnect', edge: 'work', reach: 'device', endpoints: known },
+        now,
+      );
+
+      expect(state).toMatchObject({
+        kind: 'connecting',
+        phase: 'preparing',
+        edge: 'work',
+        endpoints: known,
+        closed: true,
+      });
+      // Closed before the tunnel goes.
+      expect(effects.map(word)).toEqual([
+        'cancel-pending',
+        'clear-timer',
+        'remember-wish+',
+        'firewall:connecting',
+        'stop-tunnel',
+        'start-tunnel',
+      ]);
+      expect(effects).toContainEqual({ kind: 'stop-tunnel', reach: 'device', keeps: true });
+    },
+  );
+
+  test('before anything is closed, and for another reach, a known place changes nothing', () => {
+    const known = [{ peer: 0, address: '203.0.113.5', port: 51820 }];
+    const open = { ...connecting, closed: false } as const;
+
+    const [early] = transition(
+      open,
+      { kind: 'reconnect', edge: 'work', reach: 'device', endpoints: known },
+      now,
+    );
+    const [other] = transition(
+      states.connected,
+      { kind: 'reconnect', edge: 'work', reach: 'proxy', endpoints: known },
+      now,
+    );
+
+    expect(early).toMatchObject({ kind: 'connecting', phase: 'resolving' });
+    expect(other).toMatchObject({ kind: 'disconnecting', next: { reach: 'proxy' } });
+  });
+
   test('private names alone: ready once they are answered, over again by a reconnect, nothing closed', () => {
     const goal = { edge: noEdge, reach: 'dns' } as const;
 

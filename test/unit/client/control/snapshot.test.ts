@@ -65,6 +65,7 @@ const states: readonly ConnectionState[] = [
   { kind: 'disconnecting', reach: 'device' },
   { kind: 'enrolling' },
   { kind: 'dns', reach: 'dns', ready: true },
+  { kind: 'dns', reach: 'dns', ready: false },
   { kind: 'portal', reach: 'device', edge: 'home', way: { servers: [], addresses: [] } },
 ];
 
@@ -109,6 +110,14 @@ describe('the status', () => {
       verified: { at: '2026-11-20T12:00:01.000Z' },
     });
     expect(renderStatus(status)).toMatchSnapshot();
+  });
+
+  test('says dns once names are answered and port 53 is closed, and connecting until then', () => {
+    const starting = snapshot(parts({ kind: 'dns', reach: 'dns', ready: false }, { mode: 'doh' }));
+    const ready = snapshot(parts({ kind: 'dns', reach: 'dns', ready: true }, { mode: 'doh' }));
+
+    expect([starting.state, ready.state]).toEqual(['connecting', 'dns']);
+    expect(renderStatus(starting)).toContain('names are looked up as before');
   });
 
   test('leaves out what does not apply', () => {

@@ -17,9 +17,11 @@ import { RegistrationStore } from '../../../../client/enroll/registrations.ts';
 import { EdgeStore } from '../../../../client/settings/edges.ts';
 import { decodeBase64Key } from '../../../../shared/core/base/bytes.ts';
 import type { DeviceConfig } from '../../../../shared/core/registration/api.ts';
+import { parseWgConfig } from '../../../../shared/core/uapi/wg-config.ts';
 import { nativeDhSuite } from '../../../../shared/node/crypto/native-dh.ts';
 import { publicKeyOf } from '../../../../shared/node/wgtools/keys.ts';
 import { start } from '../../../contract/peer-store-arrangement.ts';
+import { fullFields, rulesOf } from '../../../support/disguises.ts';
 import { RegistrationWorld } from '../../edge/registration/registration-world.ts';
 
 let folder: string;
@@ -170,6 +172,23 @@ describe('an edge', () => {
 
     await expect(attempt).rejects.toMatchObject({ code: 'edge-unreachable' });
     await new Promise((resolve) => server.close(resolve));
+  });
+
+  test('with an obfuscation is kept so in the file, and refused where it cannot be', async () => {
+    world.facts = { ...world.facts, mtu: 1402, disguise: rulesOf(fullFields) };
+
+    const { conf } = await enrol(await invitation(), {}, parts);
+
+    expect(parseWgConfig(conf)).toMatchObject({
+      config: { interface: { mtu: 1402, disguise: rulesOf(fullFields) } },
+    });
+    // The edge of a later version may allow what ours does not.
+    const broken = { ...rulesOf(fullFields), prefix: { ...rulesOf(fullFields).prefix, transport: 60 } };
+    world.facts = { ...world.facts, disguise: broken };
+    await expect(enrol(await invitation(), {}, parts)).rejects.toMatchObject({
+      code: 'edge-refused',
+      message: expect.stringContaining('The value of S4 is wrong.'),
+    });
   });
 
   test('cannot write lines of its own into the file', async () => {

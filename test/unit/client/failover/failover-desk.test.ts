@@ -4,6 +4,8 @@ import { FailoverDesk } from '../../../../client/failover/failover-desk.ts';
 import { type MonoMs, monoMs } from '../../../../shared/core/base/time.ts';
 import { silentLog } from '../../../../shared/node/log.ts';
 
+const place = { address: '192.0.2.9', port: 51820 };
+
 interface Waiting {
   readonly at: number;
   readonly run: () => void;
@@ -19,6 +21,10 @@ function world(edges: readonly string[] = ['a', 'b', 'c']) {
     isAuto: true,
     alive: new Set(edges),
     rxBytes: 0,
+    handshakeMs: 12,
+    asked: 0,
+    byTls: new Set<string>(),
+    places: [] as unknown[],
   };
   const desk = new FailoverDesk({
     state: () => now.state,
@@ -26,11 +32,18 @@ function world(edges: readonly string[] = ['a', 'b', 'c']) {
     edges: () => edges,
     probe: async (edge) => {
       probed.push(edge);
-      return now.alive.has(edge) ? { rttMs: edge === 'b' ? 10 : 30 } : undefined;
+      return now.alive.has(edge) ? { rttMs: edge === 'b' ? 10 : 30, place } : undefined;
     },
-    status: async () => ({ peers: [{ rxBytes: now.rxBytes, txBytes: 0, handshakeMs: 12 } as never] }),
-    move: (edge) => {
+    probeTls: async (edge) => (now.byTls.has(edge) ? { rttMs: 40 } : undefined),
+    status: async () => ({
+      peers: [{ rxBytes: now.rxBytes, txBytes: 0, handshakeMs: now.handshakeMs } as never],
+    }),
+    ask: async () => {
+      now.asked++;
+    },
+    move: (edge, _, at) => {
       moves.push(edge);
+      now.places.push(at);
     },
     clock: { now: (): MonoMs => monoMs(now.ms) },
     log: silentLog,
@@ -89,22 +102,92 @@ test('nobody answers: nothing is moved, since the network may be what is gone', 
   expect(moves).toEqual([]);
 });
 
-test('a doubt moves after a second of further silence, and not where something came back', async () => {
+test('a doubt moves after some round trips of further silence, and not where something came back', async () => {
   const { desk, moves, now, go, pass, settle } = world();
   await go(connected);
 
   void desk.handleDoubt();
   await settle();
   now.rxBytes = 100;
-  await pass(1000);
+  await pass(2000);
   expect(moves).toEqual([]);
 
   void desk.handleDoubt();
   await settle();
-  await pass(999);
+  await pass(199);
   expect(moves).toEqual([]);
   await pass(1);
   expect(moves).toHaveLength(1);
+  expect(now.places).toEqual([place]);
+});
+
+test('in a doubt the edge in use is asked several times, since a packet may be lost', async () => {
+  const { desk, now, go, pass } = world();
+  await go(connected);
+
+  void desk.handleDoubt();
+  await pass(5000);
+
+  expect(now.asked).toBe(3);
+});
+
+test('doubts that were none are the longer apart, the more they were', async () => {
+  const { desk, moves, probed, now, go, pass, settle } = world(['a', 'b']);
+  await go(connected);
+  await settle();
+  const before = probed.length;
+
+  // Somebody sends for half a minute and is never answered, but for our own question.
+  for (let i = 0; i < 60; i++) {
+    void desk.handleDoubt();
+    await settle();
+    now.rxBytes += 100;
+    await pass(500);
+  }
+
+  expect(moves).toEqual([]);
+  // One of them is the round's.
+  expect(probed.length - before).toBeLessThan(10);
+});
+
+test('on a slow link an answer that is not late is no reason to ask anybody', async () => {
+  const { desk, moves, probed, now, go, pass, settle } = world();
+  now.handshakeMs = 700;
+  await go(connected);
+  const before = probed.length;
+
+  void desk.handleDoubt();
+  await settle();
+  await pass(300);
+  now.rxBytes = 100;
+  await pass(600);
+
+  expect([moves.length, now.asked, probed.length - before]).toEqual([0, 0, 0]);
+});
+
+test('an edge that is far away is given more time in a doubt', async () => {
+  const { desk, moves, now, go, pass, settle } = world();
+  now.handshakeMs = 250;
+  await go(connected);
+
+  void desk.handleDoubt();
+  await settle();
+  await pass(740);
+  expect(moves).toEqual([]);
+  await pass(20);
+
+  expect(moves).toHaveLength(1);
+});
+
+test('in a doubt that nobody answers, nothing is moved', async () => {
+  const { desk, moves, now, go, pass } = world();
+  now.alive.clear();
+  await go(connected);
+
+  void desk.handleDoubt();
+  await pass(5000);
+
+  expect(moves).toEqual([]);
 });
 
 test('without a handshake for three seconds others are tried, again and again', async () => {
@@ -119,6 +202,19 @@ test('without a handshake for three seconds others are tried, again and again', 
   await pass(6000);
 
   expect(moves[0]).toBe('c');
+});
+
+test('where UDP leads nowhere, an edge that is reached by TLS takes over, and is looked up', async () => {
+  const { desk, moves, now, go, pass } = world();
+  now.alive.clear();
+  now.byTls.add('c');
+  await go(connected);
+
+  void desk.handleDoubt();
+  await pass(5000);
+
+  expect(moves).toEqual(['c']);
+  expect(now.places).toEqual([undefined]);
 });
 
 test('an edge that says that it ends is left at once, where there is another', async () => {

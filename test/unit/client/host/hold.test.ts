@@ -151,6 +151,19 @@ describe('the routes', () => {
     expect(world.lines[0]).toBe('-4 -force -batch -: route del throw 203.0.113.0/24 table 8383');
   });
 
+  test('of another edge on the same interface: the addresses before go first, and only those that are no more', async () => {
+    const world = makeWorld();
+    await world.routes.apply(planRoutes({ ...shape, addresses: ['10.9.0.2/32', '10.9.0.3/32'] }));
+    world.lines.length = 0;
+
+    await world.routes.apply(planRoutes({ ...shape, addresses: ['10.9.0.3/32', '10.8.0.2/32'] }));
+
+    expect(world.lines.slice(0, 2)).toEqual([
+      '-force -batch -: address del 10.9.0.2/32 dev culvert0',
+      '-batch -: address replace 10.9.0.3/32 dev culvert0; address replace 10.8.0.2/32 dev culvert0; link set dev culvert0 mtu 1420 up',
+    ]);
+  });
+
   test('around the tunnel are in the journal, and go with it', async () => {
     const world = makeWorld();
     world.set({ ...noSplit, rules: [exclude('203.0.113.0/24')], outsideGroup: 'culvert-outside' });

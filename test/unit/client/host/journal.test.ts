@@ -168,7 +168,10 @@ describe('changes to the host', () => {
 
     expect(lines).toEqual([
       'ip -batch - address replace 10.9.0.2/24 dev culvert0\nlink set dev culvert0 mtu 1400 up',
-      'ip -4 -batch - route replace 10.0.0.0/8 dev culvert0 table 8383',
+      [
+        'ip -4 -batch - route replace 10.0.0.0/8 dev culvert0 table 8383',
+        'rule add pref 8383 not fwmark 0x8383 lookup 8383',
+      ].join('\n'),
       'ip -4 rule add pref 8383 not fwmark 0x8383 lookup 8383',
     ]);
     expect(journal.pending().map((change) => change.kind)).toEqual(['ip-rule', 'sysctl']);

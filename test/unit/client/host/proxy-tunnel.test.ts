@@ -127,6 +127,30 @@ describe('the tunnel of the proxy', () => {
     expect(JSON.stringify(plans)).not.toContain('password');
   });
 
+  test('goes on with the same worker and port for another edge, once the tunnel before has ended', async () => {
+    const { proxy, workers } = await started();
+    const other = { ...plan, edge: profile({ addresses: '10.8.0.2/32', dns: 'DNS = 10.8.0.1' }) };
+
+    await proxy.stop();
+    await proxy.openPort(other);
+
+    expect(workers).toHaveLength(1);
+    expect(workers[0]?.called.slice(-1)).toEqual(['become']);
+    expect(workers[0]?.changes.at(-1)).toMatchObject({ replacePeers: true, peers: [] });
+    expect(proxy.place).toEqual({ address: '127.0.0.1:40000', resolvers: ['10.8.0.1'] });
+  });
+
+  test('takes another worker where the one that stands cannot go on', async () => {
+    const { proxy, workers } = await started();
+    workers[0]?.failing.add('become');
+    const other = { ...plan, edge: profile({ addresses: '10.8.0.2/32' }) };
+
+    await proxy.stop();
+    await proxy.openPort(other);
+
+    expect(workers.map((worker) => worker.stopped)).toEqual([true, false]);
+  });
+
   test('leaves no worker behind where the port cannot be had', async () => {
     const { proxy, workers, prepare } = world();
     prepare.push((worker) => worker.failing.add('listen'));

@@ -139,4 +139,24 @@ describe('the pulse', () => {
 
     expect(timers).toHaveLength(1);
   });
+
+  test('says that large packets may be among what was not answered, where so much was sent, and once', async () => {
+    const pulse = make();
+    const told: number[] = [];
+    pulse.start({ ...options, announced: true });
+    await run(10_000);
+
+    counters.txBytes += 300;
+    pulse.doubt(() => told.push(1));
+    await run(20_000);
+    counters.txBytes += 1300;
+    pulse.doubt(() => told.push(2));
+    await run(30_000);
+    counters.txBytes += 5000;
+    pulse.doubt();
+    await run(40_000);
+
+    expect(told).toEqual([2]);
+    pulse.stop();
+  });
 });

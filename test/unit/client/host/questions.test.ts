@@ -1,6 +1,6 @@
 // What the host is asked, and how its answers are read.
 import { expect, test } from 'vitest';
-import { groupId } from '../../../../client/control/server.ts';
+import { groupId } from '../../../../client/host/accounts.ts';
 import { nameServersIn } from '../../../../client/host/dns/name-servers.ts';
 import { netAdminIn } from '../../../../client/host/privileges.ts';
 

@@ -89,6 +89,20 @@ describe('the unit', () => {
     expect(lines.some((line) => line.startsWith('group'))).toBe(false);
   });
 
+  test('comes with what polkit is told, and takes it along', async () => {
+    const { places } = makeWorld({ hasGroup: true });
+    const path = join(folder, 'org.culvert.policy');
+
+    const said = await installUnit({ ...plan, polkit: { path, program: '/opt/culvert/culvert' } }, places);
+    const text = readFileSync(path, 'utf8');
+    const removed = await removeUnit(places);
+
+    expect(said.join(' ')).toContain('(polkit)');
+    expect(text).toContain('>/opt/culvert/culvert<');
+    expect(existsSync(path)).toBe(false);
+    expect(removed.join(' ')).toContain(path);
+  });
+
   test("never replaces or removes somebody else's unit of that name", async () => {
     const { unit, places } = makeWorld({ hasGroup: true });
     writeFileSync(unit, '[Service]\nExecStart=/bin/true\n');

@@ -1,6 +1,7 @@
 // What is done about a tunnel while it lives, stalls and is back: here, for the size of its packets.
 import { describe, expect, test } from 'vitest';
 import type { ConnectionState } from '../../../../client/connection/state.ts';
+import type { TunnelPort } from '../../../../client/driver/ports.ts';
 import { hostHealth } from '../../../../client/host/surroundings.ts';
 import { Vitals } from '../../../../client/host/vitals.ts';
 import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
@@ -20,7 +21,7 @@ const stalled: ConnectionState = {
   confirmed: false,
 };
 
-function world() {
+function world(tunnel?: Pick<TunnelPort, 'status' | 'rest'>) {
   const done: string[] = [];
   let state: ConnectionState = { kind: 'off' };
   const note = (what: string) => () => void done.push(what);
@@ -28,6 +29,7 @@ function world() {
     state: () => state,
     send: () => undefined,
     tunnelOf: () => {
+      if (tunnel !== undefined) return tunnel as TunnelPort;
       throw new Error('nobody looks at the tunnel here');
     },
     habitsOf: () => ({ answersProbes: true, peers: 1, announced: true }),
@@ -85,5 +87,33 @@ describe('the size of packets', () => {
 
     expect(hostHealth(connected, options).map(({ code }) => code)).toEqual(['mtu-broken']);
     expect(hostHealth(stalled, options)).toEqual([]);
+  });
+});
+
+describe('a tunnel without a network', () => {
+  const problem = { code: 'no-network', text: '', remedy: '' } as const;
+  const waiting = { kind: 'waiting', reach: 'device', edge: 'home', failures: 0, problem } as const;
+  const offline: ConnectionState = { ...waiting, kept: { endpoints } };
+
+  test.each([
+    ['is asked again', stalled],
+    ['is left', { kind: 'disconnecting', reach: 'device' } as const],
+    ['failed', { ...waiting, retryAt: monoMs(1) }],
+  ] as const)('rests, and no longer as soon as it %s', (_what, next) => {
+    const rests: boolean[] = [];
+    const tunnel = {
+      status: async () => undefined,
+      rest: async (isResting: boolean) => void rests.push(isResting),
+    };
+    const { become } = world(tunnel);
+
+    become(connected);
+    become(offline);
+    become({ ...offline });
+    const during = [...rests];
+    become(next);
+
+    expect(during).toEqual([true]);
+    expect(rests).toEqual([true, false]);
   });
 });

@@ -27,6 +27,10 @@ test('the end of a story says the times that a person felt', () => {
   );
 });
 
+test('a file that was loaded is told with the time that it took', () => {
+  expect(endText({ ...story, downloadMs: 6300 })).toMatch(/ The file was there after 6\.3 s\.$/);
+});
+
 test('a story without a page says that nothing got out, and a page past the tunnel is called a bug', () => {
   const { firstPageMs: _a, backMs: _b, longestGapMs: _c, ...closed } = story;
 
@@ -38,5 +42,5 @@ test('lines stand under each other, and the table has a row for each story', () 
   expect(lineText({ ms: 12_340, kind: 'state', text: 'connected' })).toBe('  12.3 s  ● connected');
   const rows = tableText([story, { ...story, mode: 'proxy' }]).split('\n');
   expect(rows).toHaveLength(4);
-  expect(rows[3]).toContain('| edge-down | proxy | 0.9 s | 1.2 s | 6.0 s | off → connecting');
+  expect(rows[3]).toContain('| edge-down | proxy | 0.9 s | 1.2 s | 6.0 s |  | off → connecting');
 });

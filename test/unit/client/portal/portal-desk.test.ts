@@ -280,6 +280,17 @@ describe('the watch for networks with a sign-in', () => {
     expect(world.sent).toEqual([]);
   });
 
+  test('accuses nobody of it in the next connect, before it was looked at again', async () => {
+    world.answers = [{ kind: 'silent' }, { kind: 'impostor', issuer: 'Inspection CA' }];
+    world.enter(connecting);
+    await world.pass(2000);
+
+    world.enter({ kind: 'off' });
+    world.enter(connecting);
+
+    expect(world.desk.health()).toEqual([]);
+  });
+
   test('of private names alone: tells which names are the network’s, while it wants a sign-in', async () => {
     world.answers = [signIn];
     world.enter({ kind: 'dns', reach: 'dns', ready: true });

@@ -104,11 +104,11 @@ describe('the check for an edge of ours', () => {
     checkEdge({ dialer: tunnel.dialer, entropy: seededEntropy(3), now: () => tunnel.pair.net.time });
   const names = { 'edge.culvert': [addressB] };
 
-  test('takes the right answer to its challenge, measures it, and reads our address', async () => {
+  test('takes the right answer to its challenge, measures it, and reads by which address places outside see us', async () => {
     const tunnel = open({ names, path: { delayMs: 20 } });
     serveWeb(tunnel, (head) => {
       if (head.startsWith('GET /trace '))
-        return `HTTP/1.1 200 OK\r\n\r\ndevice=laptop\nip=198.51.100.7\nts=1\n`;
+        return `HTTP/1.1 200 OK\r\n\r\ndevice=laptop\nip=10.83.0.2\nts=1\nexit=198.51.100.7\n`;
       const challenge = /^x-culvert-challenge: (\S+)/im.exec(head)?.[1];
       return `HTTP/1.1 204 No Content\r\nX-Culvert-Response: response ${challenge}\r\n\r\n`;
     });

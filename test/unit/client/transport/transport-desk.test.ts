@@ -269,6 +269,58 @@ describe('the desk of transports', () => {
     expect(told).toEqual([]);
   });
 
+  it('tries UDP that was slow again after minutes, and the longer the oftener it was', async () => {
+    await become(connecting('handshaking'));
+    await become(connected());
+    const waits: number[] = [];
+
+    for (let i = 0; i < 3; i++) {
+      desk.handleFault('slow');
+      await settle();
+      await become(connected([relayed]));
+      const from = now;
+      told = [];
+      for (let s = 0; s < 3600 && !told.some((line) => line.includes(' ask ')); s++) await pass(1000);
+      waits.push(Math.round((now - from) / 60_000));
+      await become(connected());
+      await pass(5000);
+      await become(connected());
+    }
+
+    expect(waits).toEqual([5, 10, 20]);
+    expect(desk.fault).toBeUndefined();
+  });
+
+  it('takes UDP back at once where TLS was no better', async () => {
+    await become(connecting('handshaking'));
+    await become(connected());
+    desk.handleFault('slow');
+    await settle();
+    await become(connected([relayed]));
+    expect(desk.fault).toBe('slow');
+    told = [];
+
+    desk.takeUdpBack();
+    await settle();
+    await become(connected());
+    await pass(5000);
+
+    expect(told).toEqual(['0 hold', '0 ask 192.0.2.1:51820 192.0.2.1:443', '3000 close']);
+    expect([desk.transport, desk.fault]).toEqual(['udp', undefined]);
+  });
+
+  it('forgets that UDP was slow where TLS cannot be had', async () => {
+    isOpening = false;
+    await become(connecting('handshaking'));
+    await become(connected());
+    desk.handleFault('slow');
+    await settle();
+
+    desk.forgetFault();
+
+    expect([desk.transport, desk.fault]).toEqual(['udp', undefined]);
+  });
+
   it('does what the user chose', async () => {
     choice = 'udp';
     await become(connecting('handshaking'));

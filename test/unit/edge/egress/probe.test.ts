@@ -18,7 +18,7 @@ class FakePath implements EgressPath {
   readonly id: string;
   readonly type = 'direct';
   readonly #time: VirtualTime;
-  readonly #ms: number;
+  ms: number;
   readonly #failure: PathError | undefined;
   dialled = 0;
   running = 0;
@@ -28,7 +28,7 @@ class FakePath implements EgressPath {
   constructor(id: string, time: VirtualTime, ms: number, failure?: PathError) {
     this.id = id;
     this.#time = time;
-    this.#ms = ms;
+    this.ms = ms;
     this.#failure = failure;
   }
 
@@ -43,7 +43,7 @@ class FakePath implements EgressPath {
     this.running++;
     this.mostRunning = Math.max(this.running, this.mostRunning);
     return new Promise<Duplex>((resolve, reject) => {
-      const cancel = this.#time.after(this.#ms, () => {
+      const cancel = this.#time.after(this.ms, () => {
         this.running--;
         if (this.#failure === undefined) resolve(new Duplex({ read: () => undefined }));
         else reject(this.#failure);
@@ -112,6 +112,32 @@ describe('probing', () => {
     expect(path.mostRunning).toBe(1);
     expect(path.dialled).toBeGreaterThan(10);
     expect(reports.health('a', time.now())).toBe('down');
+  });
+
+  test('notices within three intervals that a path has fallen silent, however short they are', async () => {
+    const time = new VirtualTime();
+    const path = new FakePath('a', time, 40);
+    const reports = prober(path, time, [target.end]);
+    await time.runUntil(20_000);
+    expect(reports.health('a', time.now())).toBe('good');
+    path.ms = 60_000;
+
+    await time.runUntil(20_000 + 2600);
+
+    expect(reports.health('a', time.now())).toBe('suspect');
+  });
+
+  test('waits for one lost packet that is repeated after a second', async () => {
+    const time = new VirtualTime();
+    const path = new FakePath('a', time, 90);
+    const reports = prober(path, time, [target.end]);
+    await time.runUntil(20_000);
+    path.ms = 1090;
+
+    await time.runUntil(30_000);
+
+    expect(path.aborted).toBe(0);
+    expect(reports.health('a', time.now())).toBe('good');
   });
 
   test('takes a refusal by the target for an answer', async () => {

@@ -64,13 +64,9 @@ function wayOut({ tcp = connectSystem, ...fields }: WayFields = {}): WayOut {
   return made;
 }
 
-function dial(
-  way: WayOut,
-  to: FlowEnd,
-  from = laptop,
-  signal = new AbortController().signal,
-): Promise<Duplex> {
-  return way.dialTcp({ source: end(from, 5000), destination: to, signal });
+function dial(way: WayOut, to: FlowEnd, from = laptop, stop = new AbortController()): Promise<Duplex> {
+  const giveUp = (reason: Error): void => stop.abort(reason);
+  return way.dialTcp({ source: end(from, 5000), destination: to, signal: stop.signal, giveUp });
 }
 
 async function refusalOf(dialled: Promise<unknown>): Promise<string> {
@@ -139,7 +135,7 @@ describe('a connection', () => {
     const stop = new AbortController();
     const signals: AbortSignal[] = [];
     const way = wayOut({ tcp: waiting(signals) });
-    const dialled = dial(way, end('203.0.113.1', 80), laptop, stop.signal);
+    const dialled = dial(way, end('203.0.113.1', 80), laptop, stop);
 
     stop.abort(new Error('gone'));
 

@@ -30,6 +30,15 @@ describe('the pages', () => {
     );
   });
 
+  test('trace tells by which address places outside see the asker, where the edge knows', () => {
+    const { body } = gatewayPage(
+      { method: 'GET', target: '/trace', challenge: undefined },
+      { ...facts, exit: '198.51.100.7' },
+    );
+
+    expect(body).toMatch(/^ip=10\.83\.0\.2\nts=.*\nexit=198\.51\.100\.7\n$/m);
+  });
+
   test.each<[Partial<PageRequest>, number]>([
     [{ target: '/trace?x=1' }, 200],
     [{ target: 'http://edge.culvert/trace' }, 200],

@@ -42,6 +42,7 @@ const plan: PathRulesPlan = {
     { prefix: 'fd7c::3/128', slot: 2 },
   ],
   automatic: { v4: 1, v6: 127 },
+  silent: [3],
   hosts: [
     { index: 2, from: '10.83.0.2/32', address: '203.0.113.10' },
     { index: 2, from: 'fd7c::2/128', address: '2001:db8::10' },
@@ -152,6 +153,7 @@ describe('what the script is made from', () => {
     paths,
     devices,
     automatic: { v4: 'second', v6: undefined },
+    silent: [],
     hosts: [],
     opened: new Map([[2, 5]]),
   });

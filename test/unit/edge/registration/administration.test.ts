@@ -2,7 +2,9 @@
 
 import { afterEach, describe, expect, test } from 'vitest';
 import type { RegistrationParts } from '../../../../edge/registration/server.ts';
+import { parseWgConfig } from '../../../../shared/core/uapi/wg-config.ts';
 import { generatePrivateKey, publicKeyOf } from '../../../../shared/node/wgtools/keys.ts';
+import { firstVersionFields, rulesOf } from '../../../support/disguises.ts';
 import { RegistrationWorld } from './registration-world.ts';
 
 const worlds: RegistrationWorld[] = [];
@@ -73,6 +75,30 @@ describe('administration', () => {
         'PersistentKeepalive = 25',
         '',
       ].join('\n'),
+    );
+  });
+
+  test('tells stock devices of an obfuscation, and which apps know it', async () => {
+    const world = await open();
+    world.facts = { ...world.facts, disguise: rulesOf(firstVersionFields) };
+    const bearer = await world.adminKey('operator');
+    const secret = generatePrivateKey();
+    await world.send('POST', '/v1/admin/devices', {
+      bearer,
+      body: { name: 'phone', publicKey: base64(publicKeyOf(secret)) },
+    });
+
+    const conf = await world.api.administration.stockConfig('phone', secret);
+
+    expect(conf).toMatch(/^# This edge disguises WireGuard: only the AmneziaWG apps, .*\n\[Interface\]\n/);
+    expect(conf).toContain('Jc = 3\nJmin = 50\nJmax = 1000\nS1 = 86\nS2 = 57\nH1 = 1376979037\n');
+    expect(parseWgConfig(conf)).toMatchObject({
+      kind: 'config',
+      config: { interface: { disguise: rulesOf(firstVersionFields) } },
+    });
+    world.facts = { ...world.facts, disguise: rulesOf({ jc: '2', jmin: '9', jmax: '10' }) };
+    expect(await world.api.administration.stockConfig('phone', secret)).toMatch(
+      /^# Jc, Jmin and Jmax are for the AmneziaWG apps and culvert\./,
     );
   });
 

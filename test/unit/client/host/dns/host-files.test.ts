@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type FileState, systemFiles } from '../../../../../client/host/dns/host-files.ts';
-import { planOurs, undoOurs, writeOurs } from '../../../../../client/host/dns/plain-file.ts';
+import { isOrphan, planOurs, undoOurs, writeOurs } from '../../../../../client/host/dns/plain-file.ts';
 
 let folder = '';
 let path = '';
@@ -79,4 +79,40 @@ test('a file that an earlier run of ours left is not taken for the original', ()
   undoOurs(second.change, systemFiles);
 
   expect(readFileSync(path, 'utf8')).toBe('nameserver 192.0.2.1\n');
+});
+
+test('a file that bears our mark without a journal is kept like any other, and comes back', () => {
+  writeFileSync(path, '# Written by culvert: long ago.\nnameserver 127.0.83.53\nsearch office.example\n');
+  const found = systemFiles.look(path);
+  const { change, text } = planOurs(path, ['127.0.83.54'], systemFiles, undefined);
+
+  writeOurs(path, text, systemFiles);
+  const undone = undoOurs(change, systemFiles);
+
+  expect(isOrphan(change)).toBe(true);
+  expect(text).toContain('search office.example');
+  expect(undone).toBe(true);
+  expect(systemFiles.look(path)).toEqual(found);
+});
+
+test('where nothing stood before, only what we wrote to the letter is removed', () => {
+  const first = planOurs(path, ['127.0.83.53'], systemFiles, undefined);
+  writeOurs(path, first.text, systemFiles);
+  writeFileSync(path, first.text.replace('127.0.83.53', '192.0.2.1'));
+
+  const undone = undoOurs(first.change, systemFiles);
+
+  expect(undone).toBe(false);
+  expect(readFileSync(path, 'utf8')).toContain('nameserver 192.0.2.1');
+});
+
+test('a change that was written down and not made is undone all the same', () => {
+  const first = planOurs(path, ['127.0.83.53'], systemFiles, undefined);
+  writeOurs(path, first.text, systemFiles);
+  const second = planOurs(path, ['127.0.83.54'], systemFiles, first.change);
+
+  const undone = undoOurs(second.change, systemFiles);
+
+  expect(undone).toBe(true);
+  expect(systemFiles.look(path)).toEqual({ kind: 'absent' });
 });

@@ -112,7 +112,7 @@ describe('parseWgConfig', () => {
         'ListenPort = 70000',
         'ListenPort = 1',
         'AllowedIPs = 10.0.0.0/8',
-        'Jc = 4',
+        'Jx = 4',
         'nonsense',
         '[Peer]',
         'AllowedIPs = 10.0.0.0/33',
@@ -136,7 +136,7 @@ describe('parseWgConfig', () => {
       The value '70000' of ListenPort is wrong.
       ListenPort is there twice in this section.
       AllowedIPs does not belong to [Interface].
-      'jc' is no known setting.
+      'jx' is no known setting.
       This is neither a section nor a setting.
       This [Peer] has no PublicKey.
       The value '10.0.0.0/33' of AllowedIPs is wrong.

@@ -52,6 +52,7 @@ function world(hasWatch = true) {
   });
   return {
     driver,
+    loop,
     steps,
     results,
     state,
@@ -80,7 +81,36 @@ describe('the event driver', () => {
     readable(1);
     await settle();
 
-    expect(steps).toEqual([1, 7]);
+    expect(steps).toEqual([1, 6, 1]);
+  });
+
+  test('lets those who wait for what came go first, and then sends what follows from both', async () => {
+    const { steps, settle, readable, loop, tun } = world();
+    await settle();
+    const happened: string[] = [];
+    let arrived: () => void = () => undefined;
+    const waiting = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const consumer = async (): Promise<void> => {
+      await waiting;
+      await Promise.resolve();
+      tun.onReadable?.(); // It writes to the stack.
+      happened.push('told');
+    };
+    void consumer();
+    const step = loop.step;
+    loop.step = (bits) => {
+      if (bits === 2) arrived();
+      happened.push(`step ${bits}`);
+      return step(bits);
+    };
+
+    readable(1);
+    await settle();
+
+    expect(happened).toEqual(['step 2', 'told', 'step 1']);
+    expect(steps).toEqual([1, 2, 1]);
   });
 
   test('asks everything where nothing is watched', async () => {

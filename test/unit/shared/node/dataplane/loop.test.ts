@@ -10,7 +10,7 @@ import type { Clock } from '../../../../../shared/node/clock.ts';
 import { loopBatches, loopBatchesBytes } from '../../../../../shared/node/dataplane/batches.ts';
 import { Commands } from '../../../../../shared/node/dataplane/commands.ts';
 import { EventDriver } from '../../../../../shared/node/dataplane/event-driver.ts';
-import { DataplaneLoop } from '../../../../../shared/node/dataplane/loop.ts';
+import { DataplaneLoop, restIntervalMs } from '../../../../../shared/node/dataplane/loop.ts';
 import { WorkerMemory } from '../../../../../shared/node/ffi/memory.ts';
 import { TunMemory } from '../../../../../shared/node/tun/tun-memory.ts';
 import { UdpWire } from '../../../../../shared/node/udp/udp-memory.ts';
@@ -103,6 +103,27 @@ describe('a data plane loop', () => {
     expect(due).toBeGreaterThanOrEqual(10_000);
     expect(result).toBe('busy');
     expect(a.commands.status().peers[0]!.rxBytes).toBe(before + 32);
+  });
+
+  it('does what is due only once a minute while it rests, and at once when it no longer does', () => {
+    const { a, b, clock } = twoEnds();
+    a.tun.send(packet(4, 1, 2, 'x'));
+    for (let i = 0; i < 4; i++) [a, b].forEach((one) => one.loop.step());
+    const due = b.loop.nextTimeoutAt();
+
+    b.loop.rest(true);
+    const later = b.loop.nextTimeoutAt();
+    clock.at = monoMs(later);
+    const result = b.loop.step(0);
+    const next = b.loop.nextTimeoutAt();
+    b.loop.rest(false);
+
+    expect(due).toBeLessThan(later);
+    expect(later).toBe(1 + restIntervalMs);
+    expect(result).toBe('busy');
+    expect(next).toBeGreaterThanOrEqual(later + restIntervalMs);
+    expect(b.loop.isResting).toBe(false);
+    expect(b.loop.nextTimeoutAt()).toBeGreaterThan(later);
   });
 
   it('says gone when the interface is removed', () => {

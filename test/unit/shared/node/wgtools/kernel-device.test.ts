@@ -5,6 +5,7 @@ import { CulvertError } from '../../../../../shared/core/control/codes.ts';
 import type { DeviceStatus } from '../../../../../shared/core/tunnel/config.ts';
 import type { TunnelEvent } from '../../../../../shared/core/tunnel/events.ts';
 import { applyChange, emptyStatus } from '../../../../../shared/core/uapi/device-change.ts';
+import { plainRules } from '../../../../../shared/core/wire/disguise-rules.ts';
 import type { Run, RunOptions, RunResult } from '../../../../../shared/node/run.ts';
 import {
   createKernelDevice,
@@ -12,6 +13,7 @@ import {
   planConfig,
 } from '../../../../../shared/node/wgtools/kernel-device.ts';
 import { KernelEvents } from '../../../../../shared/node/wgtools/kernel-events.ts';
+import { rulesOf } from '../../../../support/disguises.ts';
 import { changes, fixedSeed, statuses } from '../../core/uapi/arbitraries.ts';
 
 const privateText = 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=';
@@ -318,4 +320,16 @@ describe('KernelEvents', () => {
       events.update(statusOf({ lastHandshakeMs: start, rxBytes: 5, ...place(1) }), unixMs(start + 1000)),
     ).toEqual([]);
   });
+});
+
+test('a kernel is never asked for a disguise that it does not know', async () => {
+  const { run, ran } = fakeRun({ 'wg show': { stdout: dump } });
+  const device = await createKernelDevice({ interfaceName: 'cvt0', run });
+
+  await expect(device.configure({ disguise: rulesOf({ s1: '9' }), peers: [] })).rejects.toMatchObject({
+    code: 'kernel-disguise',
+  });
+  await device.configure({ disguise: plainRules, peers: [] });
+
+  expect(ran.filter(({ line }) => line.startsWith('wg syncconf'))).toHaveLength(1);
 });

@@ -1,0 +1,103 @@
+/**
+ * Looks at the tunnel while it loses datagrams, and moves it between UDP and TLS as slow-udp.ts says. Asleep, and without
+ * any timer, while nothing is lost.
+ */
+
+import type { Log } from '../../shared/core/base/ports.ts';
+import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
+import type { Clock } from '../../shared/node/clock.ts';
+import type { ConnectionState, Reach } from '../connection/state.ts';
+import { afterDelay } from './desk-parts.ts';
+import type { Transport } from './race.ts';
+import { type Arrivals, SlowUdpWatch, slotMs } from './slow-udp.ts';
+import type { TransportDesk } from './transport-desk.ts';
+
+export interface SlowUdpParts {
+  readonly state: () => ConnectionState;
+  readonly statusOf: (reach: Reach) => Promise<Pick<DeviceStatus, 'peers'> | undefined>;
+  readonly desk: Pick<TransportDesk, 'handleFault' | 'forgetFault' | 'takeUdpBack'> & {
+    readonly transport: Transport;
+  };
+  /** The edge has TLS, and the user leaves the choice to us. */
+  readonly mayChoose: (edge: string) => boolean;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly log: Log;
+  /** Default: setTimeout. Returns what ends it. */
+  readonly schedule?: (work: () => void, delayMs: number) => () => void;
+}
+
+export class SlowUdpDesk {
+  readonly #parts: SlowUdpParts;
+  readonly #watch = new SlowUdpWatch();
+  #edge: string | undefined;
+  #cancel: (() => void) | undefined;
+  #isLooking = false;
+
+  constructor(parts: SlowUdpParts) {
+    this.#parts = parts;
+  }
+
+  /** The tunnel announced that datagrams are lost. */
+  handleLoss(): void {
+    const { state, desk, mayChoose, clock } = this.#parts;
+    const now = state();
+    if (now.kind !== 'connected' || desk.transport !== 'udp' || !mayChoose(now.edge)) return;
+    this.#edge = now.edge;
+    this.#watch.handleLoss(clock.now());
+    if (this.#watch.isAwake && this.#cancel === undefined && !this.#isLooking) void this.#look();
+  }
+
+  /** Call at every change of the connection. */
+  handleChange(): void {
+    const state = this.#parts.state();
+    if (state.kind !== 'connected' || state.edge !== this.#edge) this.#end();
+  }
+
+  /** Another network, or awake again. */
+  handleMove(): void {
+    this.#end();
+    this.#watch.handleMove();
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#end();
+  }
+
+  #end(): void {
+    this.#edge = undefined;
+    this.#watch.stop();
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  async #look(): Promise<void> {
+    const { state, statusOf, desk, clock, log } = this.#parts;
+    const now = state();
+    if (now.kind !== 'connected') return;
+    this.#isLooking = true;
+    const status = await statusOf(now.reach).catch(() => undefined);
+    this.#isLooking = false;
+    if (!this.#watch.isAwake) return;
+    if (status !== undefined) {
+      const verdict = this.#watch.tick(arrivalsOf(status), desk.transport, clock.now());
+      if (verdict !== 'nothing') log.info('UDP loses much of what is loaded', { verdict });
+      if (verdict === 'try-tls') desk.handleFault('slow');
+      else if (verdict === 'back-to-udp') desk.takeUdpBack();
+      else if (verdict === 'give-up') desk.forgetFault();
+    }
+    if (!this.#watch.isAwake) return;
+    this.#cancel = (this.#parts.schedule ?? afterDelay)(() => {
+      this.#cancel = undefined;
+      void this.#look();
+    }, slotMs);
+  }
+}
+
+function arrivalsOf({ peers }: Pick<DeviceStatus, 'peers'>): Arrivals {
+  return {
+    rxBytes: peers.reduce((sum, { rxBytes }) => sum + rxBytes, 0),
+    received: peers.reduce((sum, { arrivals }) => sum + (arrivals?.received ?? 0), 0),
+    lost: peers.reduce((sum, { arrivals }) => sum + (arrivals?.lost ?? 0), 0),
+  };
+}

@@ -1,0 +1,86 @@
+/** The daemon's two tunnels: of the whole device, and behind the proxy; joined by daemon.ts. Neither is started. */
+
+import type { Log } from '../shared/core/base/ports.ts';
+import type { FlowBackend } from '../shared/node/flows/contract.ts';
+import { startFlowThread } from '../shared/node/flows/flow-thread-link.ts';
+import { serveUapi } from '../shared/node/uapi/uapi-socket.ts';
+import { startBackend } from '../shared/node/wgtools/start-backend.ts';
+import { EarlyThread } from './host/early-thread.ts';
+import { ProxyTunnel, type ProxyWorkerPlan } from './host/proxy-tunnel.ts';
+import { usualMtu } from './host/routes/plan.ts';
+import type { SplitParts } from './host/split-parts.ts';
+import { HostTunnel, type HostTunnelOptions } from './host/tunnel.ts';
+import { proxyNetLimits } from './proxy/limits.ts';
+import type { EdgeStore } from './settings/edges.ts';
+import type { SettingsStore } from './settings/store.ts';
+import { formatRules } from './split/rules.ts';
+
+/** How long a send may be unanswered until the tunnel is asked. */
+const announceUnansweredMs = 400;
+/** Lost datagrams, close together, that make somebody look whether UDP is slowed down. */
+const announceLostPackets = 4;
+
+export interface TunnelSideParts {
+  readonly settings: SettingsStore;
+  readonly edges: EdgeStore;
+  readonly splitParts: SplitParts;
+  readonly log: Log;
+}
+
+export interface TunnelSide {
+  readonly tunnel: HostTunnel;
+  readonly proxy: ProxyTunnel;
+  /** Follows the connection; whoever ends the daemon closes it. */
+  readonly early: EarlyThread;
+}
+
+export function makeTunnels(
+  { settings, edges, splitParts, log }: TunnelSideParts,
+  heard: Pick<HostTunnelOptions, 'onUnanswered' | 'onLossy'>,
+): TunnelSide {
+  const rules = (): string => formatRules(splitParts.split.rules);
+  const start: HostTunnelOptions['startThread'] = (interfaceName, mtu, disguised) => {
+    const wanted = settings.current['tunnel.backend'];
+    const choice = wanted === 'auto' && disguised ? 'userspace' : wanted;
+    const entry = besideUs('packet-thread');
+    return startBackend({
+      choice,
+      entry,
+      interfaceName,
+      mtu,
+      log,
+      limits: { announceUnansweredMs, announceLostPackets },
+    });
+  };
+  const early = new EarlyThread({
+    start,
+    wanted: (name) => {
+      const own = edges.list().find((edge) => edge.name === name)?.config.interface;
+      if (own === undefined) return undefined;
+      const { 'tunnel.interface': interfaceName, 'tunnel.mtu': mtu } = settings.current;
+      return [interfaceName, mtu === 0 ? usualMtu(own) : mtu, own.disguise !== undefined];
+    },
+  });
+  const startWorker = (plan: ProxyWorkerPlan): Promise<FlowBackend> => {
+    const entry = besideUs('flow-thread');
+    const own = {
+      entry,
+      log,
+      acceptAny: false,
+      limits: proxyNetLimits,
+      announceUnansweredMs,
+      announceLostPackets,
+    };
+    return startFlowThread({ ...own, ...plan });
+  };
+  return {
+    tunnel: new HostTunnel({ startThread: early.start, serveUapi, ...heard, log }),
+    proxy: new ProxyTunnel({ startWorker, ...heard, rules, log }),
+    early,
+  };
+}
+
+/** The entry of a worker: from sources `.ts`, from what was built `.js`. */
+function besideUs(name: string): URL {
+  return new URL(`./${name}${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`, import.meta.url);
+}
