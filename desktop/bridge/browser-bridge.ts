@@ -7,7 +7,7 @@ const keyHeader = 'x-culvert-key';
 const retryMs = 1000;
 const maxLineChars = 1024 * 1024;
 /** What a page can do without its server. */
-const nothingWorks: readonly CommandName[] = ['start-daemon', 'allow-account', 'open-topic'];
+const nothingWorks: readonly CommandName[] = ['start-daemon', 'allow-account'];
 
 const key = takeKey();
 let app: AppView | undefined;

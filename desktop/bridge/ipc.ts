@@ -3,6 +3,8 @@
 import type { ModeList, SettingEntry, SettingValue } from '../../shared/core/control/api.ts';
 import type { ErrorCode } from '../../shared/core/control/codes.ts';
 import type { PathList } from '../../shared/core/control/paths-api.ts';
+import type { TrustedList } from '../../shared/core/control/rest-api.ts';
+import type { LanView, SplitList } from '../../shared/core/control/split-api.ts';
 import type { DnsStatus, Mode, Status } from '../../shared/core/control/status.ts';
 import type { TextKey, Words } from '../../shared/core/control/texts.ts';
 
@@ -29,6 +31,18 @@ export interface Commands {
   enroll: { readonly link: string };
   /** Forgets the invitation that came from outside, see `AppView.invitation`. */
   'drop-invitation': NoFields;
+  /** Networks in which protection rests. */
+  trusted: NoFields;
+  trust: { readonly ssid: string };
+  distrust: { readonly ssid: string };
+  /** May devices of the network around be reached? */
+  lan: NoFields;
+  /** Without a time it stays open until it is closed. */
+  'set-lan': { readonly open: boolean; readonly forMs?: number };
+  /** What goes around the tunnel, or alone through it. */
+  split: NoFields;
+  'add-split': SplitRule;
+  'remove-split': SplitRule;
   paths: NoFields;
   /** An id, or 'auto'. */
   'use-path': { readonly path: string };
@@ -44,8 +58,6 @@ export interface Commands {
   'start-daemon': NoFields;
   /** Lets this account change what the daemon does; the system asks for a password. */
   'allow-account': NoFields;
-  /** Opens a page of help in the system's browser. */
-  'open-topic': { readonly topic: Topic };
   /** Away with the window; protection stays. */
   'hide-window': NoFields;
 }
@@ -59,6 +71,14 @@ export interface Results {
   'set-setting': readonly SettingEntry[];
   'read-invitation': Invitation;
   enroll: { readonly edge: string };
+  trusted: TrustedList;
+  trust: TrustedList;
+  distrust: TrustedList;
+  lan: LanView;
+  'set-lan': LanView;
+  split: SplitList;
+  'add-split': SplitList;
+  'remove-split': SplitList;
   paths: PathList;
   'use-path': PathList;
   diagnostics: { readonly text: string };
@@ -84,8 +104,13 @@ export interface Invitation {
   readonly link: string;
 }
 
-/** Ids of pages of help; main holds the addresses. */
-export type Topic = 'help' | 'privacy' | 'own-edge' | 'licences';
+/** A rule of the split tunnel that a window can make; programs are for the command line. */
+export interface SplitRule {
+  readonly kind: 'ip' | 'host';
+  /** An address with or without prefix length; a name, or '*.' and a name. */
+  readonly target: string;
+  readonly mode: 'exclude' | 'include';
+}
 
 export type Choice =
   | { readonly name: 'language'; readonly value: 'system' | 'en' | 'de' }
@@ -103,6 +128,8 @@ export interface AppView {
   readonly invitation?: Invitation;
   /** In state portal: a person was led to the sign-in page. */
   readonly wentToSignIn?: true;
+  /** The line that lets this account command the daemon, where the app itself cannot ask for it. */
+  readonly allowCommand?: string;
 }
 
 /** What main knows of the daemon. Without an answer nothing older is shown: "we do not know". */

@@ -3,7 +3,7 @@
 //   node ui-program.ts [--socket PATH] [--port N] [--no-open] [--json]
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { homedir, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -42,14 +42,13 @@ try {
 async function run(): Promise<void> {
   const about = JSON.parse(readFileSync(packageFile, 'utf8')) as {
     readonly version: string;
-    readonly homepage?: string;
   };
   const isRoot = process.getuid?.() === 0;
   // A browser must never be started as root; the address is printed for the person's own.
   const opener = isRoot ? undefined : openerHere(process.env, process.platform);
   const ui = startUi({
     version: about.version,
-    homepage: about.homepage,
+    account: isRoot ? undefined : userInfo().username,
     env: process.env,
     home: homedir(),
     launcher,

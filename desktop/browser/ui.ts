@@ -2,18 +2,19 @@
 // program without Electron can do for them.
 import { join } from 'node:path';
 import type { AppView, Snapshot } from '../bridge/ipc.ts';
+import { type Allowing, allowingHand, allowingHere, readPolicy } from '../main/allow-account.ts';
 import { AppState } from '../main/app-state.ts';
 import { type Choices, readChoices, writeChoices } from '../main/choices.ts';
 import { Desk, type Hands, unsupportedWith } from '../main/commands.ts';
 import { DaemonLink, type LinkParts } from '../main/daemon-link.ts';
 import { startDaemon, startWords } from '../main/daemon-start.ts';
-import { topicAddress } from '../main/topics.ts';
 import { openInBrowser } from './open.ts';
 import type { UiCalls } from './ui-server.ts';
 
 export interface UiOptions {
   readonly version: string;
-  readonly homepage: string | undefined;
+  /** Name of the account that runs this; undefined for root, who may do everything. */
+  readonly account: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
   readonly launcher: string | undefined;
@@ -35,6 +36,7 @@ const leastAskMs = 900;
 /** Follows the daemon from now on, until `close`. */
 export function startUi(options: UiOptions): Ui {
   const file = choicesFile(options);
+  const allowing = allowingFor(options);
   const hands: Hands = {
     choose: (choice) => {
       state.setChoice(choice);
@@ -43,9 +45,15 @@ export function startUi(options: UiOptions): Ui {
     dropInvitation: () => state.setInvitation(undefined),
     wentToSignIn: () => state.setWentToSignIn(),
     ...systemHands(options),
+    ...allowingHand(allowing),
   };
   const { version, link, now } = options;
-  const state = new AppState({ version, choices: choicesHere(file), unsupported: unsupportedHere(hands) });
+  const state = new AppState({
+    version,
+    choices: choicesHere(file),
+    unsupported: unsupportedHere(hands),
+    allowCommand: allowing?.by === 'command' ? allowing.command : undefined,
+  });
   const daemon = new DaemonLink({ ...link, onChange: (view) => state.setDaemon(view) });
   const desk = new Desk({ call: (name, body) => daemon.call(name, body) }, hands);
   let askedAt = Number.NEGATIVE_INFINITY;
@@ -78,20 +86,16 @@ function unsupportedHere(hands: Hands): AppView['unsupported'] {
   return unsupportedWith(hands).filter((name) => name !== 'save-diagnostics');
 }
 
-function systemHands({ env, launcher, socket, opener, homepage }: UiOptions): Hands {
+function allowingFor({ account, ...facts }: UiOptions): Allowing | undefined {
+  if (account === undefined) return undefined;
+  return allowingHere({ ...facts, account, platform: process.platform, policy: readPolicy() });
+}
+
+function systemHands({ env, launcher, socket, opener }: UiOptions): Hands {
   const start = startWords({ env, launcher, socket });
-  const canHelp = opener !== undefined && topicAddress('help', homepage) !== undefined;
   return {
     ...(start === undefined ? {} : { startDaemon: () => startDaemon(start) }),
     ...(opener === undefined ? {} : { openSignIn: async (address) => openInBrowser(opener, address) }),
-    ...(canHelp
-      ? {
-          openTopic: async (topic) => {
-            const address = topicAddress(topic, homepage);
-            if (address !== undefined) openInBrowser(opener, address);
-          },
-        }
-      : {}),
   };
 }
 

@@ -25,14 +25,14 @@ export async function buildApp(folder: string = appFolder, facts: AppFacts = {})
     buildPreload(join(folder, 'preload.cjs')),
     buildMain(join(folder, 'main.mjs')),
   ]);
-  const { name, version, homepage, license } = JSON.parse(
+  const { name, version, license } = JSON.parse(
     await readFile(join(root, 'package.json'), 'utf8'),
-  ) as Readonly<Record<'name' | 'version' | 'homepage' | 'license', string | undefined>>;
+  ) as Readonly<Record<'name' | 'version' | 'license', string | undefined>>;
   await writeFile(
     join(folder, 'package.json'),
     json({ name, version, license, type: 'module', main: 'main.mjs' }),
   );
-  await writeFile(join(folder, 'app.json'), json({ version, homepage, ...facts }));
+  await writeFile(join(folder, 'app.json'), json({ version, ...facts }));
 }
 
 /** Everything but Electron and Node in one file. */

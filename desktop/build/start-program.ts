@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { appFolder, buildApp } from './build-app.ts';
+import { ownElectron } from './own-electron.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -21,6 +22,18 @@ function electronBinary(): string | undefined {
   }
 }
 
+/** Ours, with our fuses; the named one where it cannot be had, which is said. */
+async function hardened(named: string): Promise<string> {
+  // On macOS the fuses lie in a framework of a signed bundle, which a copy with links would not be.
+  const own = process.platform === 'linux' ? await ownElectron(named) : undefined;
+  if (own === undefined) {
+    process.stderr.write(
+      `culvert: ${named} is started as it is, with the usual fuses: desktop/README.md says what that means.\n`,
+    );
+  }
+  return own ?? named;
+}
+
 const binary = electronBinary();
 if (binary === undefined) {
   process.stderr.write(
@@ -34,7 +47,7 @@ if (binary === undefined) {
   process.exitCode = 1;
 } else {
   await buildApp(appFolder, { launcher: join(root, 'node_modules', '.bin', 'culvert') });
-  const child = spawn(binary, [appFolder, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const child = spawn(await hardened(binary), [appFolder, ...process.argv.slice(2)], { stdio: 'inherit' });
   child.once('error', (error) => {
     process.stderr.write(`culvert: Electron cannot be started: ${error.message}\n`);
     process.exitCode = 1;

@@ -7,6 +7,7 @@ export interface AppFacts {
   readonly version: string;
   readonly choices: Choices;
   readonly unsupported: AppView['unsupported'];
+  readonly allowCommand?: string | undefined;
 }
 
 type Listener = (snapshot: Snapshot) => void;
@@ -18,8 +19,9 @@ export class AppState {
   #daemon: DaemonView = { daemon: 'absent' };
   #app: AppView;
 
-  constructor({ version, choices, unsupported }: AppFacts) {
-    this.#app = { version, choices, unsupported };
+  constructor({ version, choices, unsupported, allowCommand }: AppFacts) {
+    const allow = allowCommand === undefined ? {} : { allowCommand };
+    this.#app = { version, choices, unsupported, ...allow };
   }
 
   get snapshot(): Snapshot {

@@ -92,7 +92,8 @@ export class App {
       hideWindow: () => this.#window.close(),
     };
     const choices = { ...readChoices(this.#choicesFile), startAtLogin: system.isAutostarted() };
-    this.#state = new AppState({ version, choices, unsupported: unsupportedWith(hands) });
+    const { allowCommand } = system;
+    this.#state = new AppState({ version, choices, unsupported: unsupportedWith(hands), allowCommand });
     this.#link = new DaemonLink({ ...link, onChange: (view) => this.#state.setDaemon(view) });
     this.#desk = new Desk({ call: (name, body) => this.#link.call(name, body) }, hands);
     this.#window = new AppWindow({

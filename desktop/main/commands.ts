@@ -2,7 +2,7 @@
 // is not given here cannot be done here, and is answered 'unsupported'.
 import type { BodyOf, ResultOf, RouteName } from '../../shared/core/control/api.ts';
 import { CulvertError, type ErrorCode } from '../../shared/core/control/codes.ts';
-import type { Choice, CommandName, Invitation, Outcome, Results, Topic } from '../bridge/ipc.ts';
+import type { Choice, CommandName, Invitation, Outcome, Results } from '../bridge/ipc.ts';
 import { parseWish, type Wish } from './fields.ts';
 import { readInvitation } from './links.ts';
 
@@ -19,7 +19,6 @@ export interface Hands {
   /** Resolves once it answers. */
   readonly startDaemon?: () => Promise<void>;
   readonly allowAccount?: () => Promise<void>;
-  readonly openTopic?: (topic: Topic) => Promise<void>;
   /** Opens an address that `signInAddress` let through. */
   readonly openSignIn?: (address: string) => Promise<void>;
   /** After it. */
@@ -33,7 +32,6 @@ const handOf: Readonly<Partial<Record<CommandName, keyof Hands>>> = {
   'save-diagnostics': 'saveText',
   'start-daemon': 'startDaemon',
   'allow-account': 'allowAccount',
-  'open-topic': 'openTopic',
   'open-sign-in': 'openSignIn',
   'hide-window': 'hideWindow',
 };
@@ -114,7 +112,32 @@ export class Desk {
       case 'send-feedback':
         return result(await daemon.call('sendFeedback', wish.fields));
       default:
-        return this.#byHand(wish);
+        return (await this.#aroundNetworks(wish)) ?? this.#byHand(wish);
+    }
+  }
+
+  /** Trust, the network around, the split tunnel. Undefined where it is about something else. */
+  async #aroundNetworks(wish: Wish): Promise<Outcome<unknown> | undefined> {
+    const daemon = this.#daemon;
+    switch (wish.name) {
+      case 'trusted':
+        return result(await daemon.call('trusted'));
+      case 'trust':
+        return result(await daemon.call('trust', wish.fields));
+      case 'distrust':
+        return result(await daemon.call('distrust', wish.fields));
+      case 'lan':
+        return result(await daemon.call('lan'));
+      case 'set-lan':
+        return result(await daemon.call('changeLan', wish.fields));
+      case 'split':
+        return result(await daemon.call('split'));
+      case 'add-split':
+        return result(await daemon.call('addSplitRule', wish.fields));
+      case 'remove-split':
+        return result(await daemon.call('removeSplitRule', wish.fields));
+      default:
+        return undefined;
     }
   }
 
@@ -151,9 +174,6 @@ export class Desk {
         return done;
       case 'allow-account':
         await hands.allowAccount?.();
-        return done;
-      case 'open-topic':
-        await hands.openTopic?.(wish.fields.topic);
         return done;
       case 'hide-window':
         hands.hideWindow?.();

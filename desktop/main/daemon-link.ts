@@ -103,7 +103,12 @@ export class DaemonLink {
       const control = this.#parts.connect(place.control);
       const found = await this.#first(control);
       if (found === 'answers') return this.#attend(control);
-      if (found === 'no-permission') ending = (await this.#look(place)) ? 'answered' : 'no-permission';
+      if (found === 'no-permission') {
+        const looked = await this.#look(place);
+        // Allowed meanwhile: nothing in between says that there is no daemon.
+        if (looked === 'opened' && (await this.#first(control)) === 'answers') return this.#attend(control);
+        ending = looked === 'closed' ? 'no-permission' : 'answered';
+      }
       if (ending === 'answered' || this.#isClosed()) return ending;
     }
     return ending;
@@ -126,20 +131,20 @@ export class DaemonLink {
     return 'answered';
   }
 
-  /** Only reads. True where it could. */
-  async #look(place: Place): Promise<boolean> {
+  /** Only reads. 'closed': not even that; 'opened': this account may command now. */
+  async #look(place: Place): Promise<'closed' | 'opened' | 'ended'> {
     const control = this.#parts.connect(place.status);
-    if ((await this.#first(control, false)) !== 'answers') return false;
+    if ((await this.#first(control, false)) !== 'answers') return 'closed';
     this.#control = control;
     this.#mayChange = false;
     this.#drop = new AbortController();
     while (!this.#drop.signal.aborted && !this.#isClosed()) {
       await this.#parts.wait(lookEveryMs, AbortSignal.any([this.#drop.signal, this.#end.signal]));
       // The account may have been allowed meanwhile: then the control socket is the better one.
-      if (await this.#opens(place)) break;
+      if (await this.#opens(place)) return 'opened';
       await this.refresh();
     }
-    return true;
+    return 'ended';
   }
 
   async #opens(place: Place): Promise<boolean> {

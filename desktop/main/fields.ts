@@ -2,7 +2,7 @@
 // trusted, and the daemon parses what comes of it once more. Pure.
 import { maxFeedbackDiagnostics, maxFeedbackWords } from '../../shared/core/control/enroll-api.ts';
 import { modes } from '../../shared/core/control/status.ts';
-import type { Choice, CommandName, Commands, NoFields, Topic } from '../bridge/ipc.ts';
+import type { Choice, CommandName, Commands, NoFields, SplitRule } from '../bridge/ipc.ts';
 
 /** A call that passed. */
 export type Wish = {
@@ -13,13 +13,18 @@ type Fields = Readonly<Record<string, unknown>>;
 type Parsers = { readonly [Name in CommandName]: (fields: Fields) => Commands[Name] | undefined };
 
 const longestPauseMs = 24 * 60 * 60 * 1000;
+const leastLanMs = 1000;
+const longestLanMs = 7 * 24 * 60 * 60 * 1000;
 const maxLink = 2048;
+const maxSsid = 64;
+const maxTarget = 2048;
 const maxSettingText = 1024;
 const maxSavedText = 1024 * 1024;
 const settingName = /^[A-Za-z][A-Za-z0-9.]{0,63}$/;
 const pathId = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
 const families = ['off', 'malware', 'full'] as const;
-const topics: readonly Topic[] = ['help', 'privacy', 'own-edge', 'licences'];
+const splitKinds = ['ip', 'host'] as const;
+const splitModes = ['exclude', 'include'] as const;
 const languages = ['system', 'en', 'de'] as const;
 const themes = ['system', 'light', 'dark'] as const;
 const none: NoFields = {};
@@ -61,6 +66,20 @@ const parsers: Parsers = {
   'read-invitation': linkOnly,
   enroll: linkOnly,
   'drop-invitation': nothing,
+  trusted: nothing,
+  trust: ssidOnly,
+  distrust: ssidOnly,
+  lan: nothing,
+  'set-lan': (fields) => {
+    const { open, forMs } = fields;
+    if (typeof open !== 'boolean') return undefined;
+    if (has(fields, 'open')) return { open };
+    const fits = typeof forMs === 'number' && forMs >= leastLanMs && forMs <= longestLanMs;
+    return has(fields, 'open', 'forMs') && fits ? { open, forMs } : undefined;
+  },
+  split: nothing,
+  'add-split': splitRule,
+  'remove-split': splitRule,
   paths: nothing,
   'use-path': (fields) => {
     const { path } = fields;
@@ -82,10 +101,6 @@ const parsers: Parsers = {
   },
   'start-daemon': nothing,
   'allow-account': nothing,
-  'open-topic': (fields) => {
-    const topic = topics.find((one) => one === fields['topic']);
-    return has(fields, 'topic') && topic !== undefined ? { topic } : undefined;
-  },
   'hide-window': nothing,
 };
 
@@ -120,6 +135,19 @@ function nothing(fields: Fields): NoFields | undefined {
 function linkOnly(fields: Fields): { readonly link: string } | undefined {
   const { link } = fields;
   return has(fields, 'link') && isText(link, maxLink) ? { link } : undefined;
+}
+
+function ssidOnly(fields: Fields): { readonly ssid: string } | undefined {
+  const { ssid } = fields;
+  return has(fields, 'ssid') && isText(ssid, maxSsid) && ssid !== '' ? { ssid } : undefined;
+}
+
+function splitRule(fields: Fields): SplitRule | undefined {
+  const { target } = fields;
+  const kind = splitKinds.find((one) => one === fields['kind']);
+  const mode = splitModes.find((one) => one === fields['mode']);
+  if (!has(fields, 'kind', 'target', 'mode') || kind === undefined || mode === undefined) return undefined;
+  return isText(target, maxTarget) && target !== '' ? { kind, target, mode } : undefined;
 }
 
 /** Exactly these keys. */

@@ -1,11 +1,11 @@
 // What the system does for the app, by Electron: dialogs, addresses, start with the session, a daemon. Everything that
-// opens outside the app goes through here, and only to addresses that stand here or in topics.ts.
+// opens outside the app goes through here: one sign-in page, which the daemon names.
 import { writeFile } from 'node:fs/promises';
+import { allowingHand, allowingHere, readPolicy } from './allow-account.ts';
 import { autostartPath, isAutostarted, setAutostart as setAutostartFile, setLoginItem } from './autostart.ts';
 import type { Hands } from './commands.ts';
 import { startDaemon, startWords } from './daemon-start.ts';
 import type { ElectronParts } from './electron-parts.ts';
-import { topicAddress } from './topics.ts';
 
 export interface SystemFacts {
   readonly platform: string;
@@ -13,8 +13,8 @@ export interface SystemFacts {
   readonly home: string;
   /** Words that start this app again. */
   readonly ownWords: readonly string[];
-  /** Of the project; absent: no help pages. */
-  readonly homepage: string | undefined;
+  /** Name of the account that runs the app. */
+  readonly account: string;
   /** The `culvert` of a checkout, where the app runs in one. */
   readonly launcher: string | undefined;
   /** The control socket that the app was told to use. */
@@ -23,6 +23,8 @@ export interface SystemFacts {
 
 export interface SystemHands {
   readonly hands: Hands;
+  /** The line to type where the app cannot ask an administrator. */
+  readonly allowCommand: string | undefined;
   isAutostarted(): boolean;
   setAutostart(wanted: boolean): void;
 }
@@ -35,7 +37,7 @@ export function handsOf(
 ): SystemHands {
   const { app, dialog, shell } = electron;
   const start = startWords(facts);
-  const canHelp = topicAddress('help', facts.homepage) !== undefined;
+  const allowing = allowingHere({ ...facts, policy: readPolicy() });
   const autostart = autostartPath(facts.env, facts.home);
   const hasFile = facts.platform === 'linux';
   return {
@@ -48,10 +50,9 @@ export function handsOf(
       },
       ...(start === undefined ? {} : { startDaemon: () => startDaemon(start) }),
       openSignIn: (address) => shell.openExternal(address),
-      ...(canHelp
-        ? { openTopic: (topic) => shell.openExternal(topicAddress(topic, facts.homepage) ?? '') }
-        : {}),
+      ...allowingHand(allowing),
     },
+    allowCommand: allowing?.by === 'command' ? allowing.command : undefined,
     isAutostarted: () => (hasFile ? isAutostarted(autostart) : app.getLoginItemSettings().openAtLogin),
     setAutostart: (wanted) => {
       if (hasFile) setAutostartFile(autostart, facts.ownWords, wanted);

@@ -1,6 +1,6 @@
 // Entry of the desktop app: finds its files and hands the real Electron over. No logic.
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as electron from 'electron';
@@ -11,7 +11,6 @@ import { realLinkParts } from './link-parts.ts';
 const folder = dirname(fileURLToPath(import.meta.url));
 const about = JSON.parse(readFileSync(join(folder, 'app.json'), 'utf8')) as {
   readonly version: string;
-  readonly homepage?: string;
   readonly launcher?: string;
 };
 const socket = process.env['CULVERT_SOCKET'];
@@ -24,7 +23,7 @@ void startApp({
     env: process.env,
     home: homedir(),
     ownWords: electron.app.isPackaged ? [process.execPath] : [process.execPath, folder],
-    homepage: about.homepage,
+    account: userInfo().username,
     launcher: about.launcher,
     socket,
   },

@@ -12,7 +12,6 @@ export interface TrayWords {
   readonly open: string;
   readonly openSignIn: string;
   readonly startAgain: string;
-  readonly help: string;
   readonly quit: string;
   /** Said once, when the window is closed for the first time. */
   readonly staysOn: string;
@@ -32,7 +31,6 @@ const english: TrayWords = {
   open: 'Open Culvert',
   openSignIn: 'Open the sign-in page',
   startAgain: 'Start it again',
-  help: 'Get help',
   quit: 'Quit (you stay protected)',
   staysOn: 'Closing the window does not turn protection off.',
   backHeading: 'Your connection is private again',
@@ -51,7 +49,6 @@ const german: TrayWords = {
   open: 'Culvert öffnen',
   openSignIn: 'Anmeldeseite öffnen',
   startAgain: 'Wieder starten',
-  help: 'Hilfe',
   quit: 'Beenden (der Schutz bleibt)',
   staysOn: 'Das Fenster zu schließen schaltet den Schutz nicht aus.',
   backHeading: 'Deine Verbindung ist wieder geschützt',

@@ -48,7 +48,6 @@ export function trayOf(parts: TrayParts): TrayView {
   const ends: readonly TrayLine[] = [
     separator,
     { kind: 'item', label: words.open, act: { name: 'show' } },
-    ...helpLines(parts),
     { kind: 'item', label: words.quit, act: { name: 'quit' } },
   ];
   if (snapshot.daemon !== 'answers') {
@@ -144,12 +143,6 @@ function filterLines({ words }: TrayParts, status: Answer['status']): readonly T
   const isOn = status.dns.families !== 'off';
   const act: Wish = { name: 'set-families', fields: { families: isOn ? 'off' : 'full' } };
   return [{ kind: 'check', label: words.familyFilter, isOn, act }];
-}
-
-function helpLines({ snapshot, words }: TrayParts): readonly TrayLine[] {
-  if (snapshot.app.unsupported.includes('open-topic')) return [];
-  const act: Wish = { name: 'open-topic', fields: { topic: 'help' } };
-  return [{ kind: 'item', label: words.help, act }];
 }
 
 function radio(label: string, isOn: boolean, path: string): TrayLine {

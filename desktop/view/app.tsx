@@ -9,8 +9,10 @@ import { Announcer } from './parts/announcer.tsx';
 import { StateIcon } from './parts/icon.tsx';
 import { About } from './screens/about.tsx';
 import { Diagnostics } from './screens/diagnostics.tsx';
+import { Help } from './screens/help.tsx';
 import { Home } from './screens/home.tsx';
 import { Join } from './screens/join.tsx';
+import { Networks } from './screens/networks.tsx';
 import { Paths } from './screens/paths.tsx';
 import { Settings } from './screens/settings.tsx';
 import type { Catalogue, Pair, ScreenName } from './texts/catalogue.ts';
@@ -23,7 +25,16 @@ export interface AppProps {
   readonly systemLanguage: string;
 }
 
-const screens = { paths: Paths, join: Join, settings: Settings, diagnostics: Diagnostics, about: About };
+const screens = {
+  paths: Paths,
+  join: Join,
+  settings: Settings,
+  networks: Networks,
+  diagnostics: Diagnostics,
+  help: Help,
+  about: About,
+};
+const atHome: readonly ScreenName[] = ['home'];
 /** Questions that a screen asks by itself: a failure is answered there, by an empty place. */
 const quietCalls: readonly CommandName[] = ['modes', 'drop-invitation', 'hide-window'];
 
@@ -44,7 +55,9 @@ export function App(props: AppProps): VNode {
 function Working({ bridge, page, systemLanguage }: AppProps): VNode {
   const [view, setView] = useState(() => firstView(page.wall()));
   const [failure, setFailure] = useState<Pair | undefined>(undefined);
-  const [screen, setScreen] = useState<ScreenName>('home');
+  /** From home to where a person is; no screen twice. */
+  const [trail, setTrail] = useState(atHome);
+  const screen = trail.at(-1) ?? 'home';
   const feed = useMemo(() => new Feed(bridge, page, setView), []);
   useEffect(() => {
     feed.start();
@@ -79,27 +92,39 @@ function Working({ bridge, page, systemLanguage }: AppProps): VNode {
     can: (name) => view.snapshot !== undefined && !view.snapshot.app.unsupported.includes(name),
     open: (next) => {
       setFailure(undefined);
-      setScreen(next);
+      setTrail((old) => (old.includes(next) ? old.slice(0, old.indexOf(next) + 1) : [...old, next]));
+    },
+    back: () => {
+      setFailure(undefined);
+      setTrail((old) => (old.length > 1 ? old.slice(0, -1) : old));
     },
     watchPaths: (on) => feed.watchPaths(on),
   };
-  return <Frame desk={desk} screen={shown} isFirstRun={shown === 'join' && screen === 'home'} />;
+  return (
+    <Frame
+      desk={desk}
+      screen={shown}
+      depth={trail.length}
+      isFirstRun={shown === 'join' && screen === 'home'}
+    />
+  );
 }
 
 interface FrameProps {
   readonly desk: Desk;
   readonly screen: ScreenName;
+  /** How many screens lie behind it. */
+  readonly depth: number;
   readonly isFirstRun: boolean;
 }
 
-function Frame({ desk, screen, isFirstRun }: FrameProps): VNode {
+function Frame({ desk, screen, depth, isFirstRun }: FrameProps): VNode {
   const { words } = desk;
   const frame = useRef<HTMLDivElement>(null);
   const isHome = screen === 'home' || isFirstRun;
-  useFocusOnHeading(frame, screen);
-  const back = (): void => desk.open(screen === 'about' ? 'settings' : 'home');
+  useFocusOnHeading(frame, screen, depth);
   const escape = (): void => {
-    if (!isHome) back();
+    if (!isHome) desk.back();
     else if (desk.can('hide-window')) void desk.send('hide-window', {});
   };
   const onKey = (event: KeyboardEvent): void => {
@@ -118,7 +143,7 @@ function Frame({ desk, screen, isFirstRun }: FrameProps): VNode {
         {isHome ? (
           <span class="brand">{words.screens.home}</span>
         ) : (
-          <BackButton label={words.back} onBack={back} />
+          <BackButton label={words.back} onBack={() => desk.back()} />
         )}
         {screen === 'settings' ? null : (
           <button
@@ -160,14 +185,18 @@ function BackButton({ label, onBack }: { readonly label: string; readonly onBack
 }
 
 /** On opening a screen its heading has the keyboard; on going back, what opened it, where that still stands. */
-function useFocusOnHeading(frame: { readonly current: HTMLDivElement | null }, screen: ScreenName): void {
-  const before = useRef<ScreenName | undefined>(undefined);
+function useFocusOnHeading(
+  frame: { readonly current: HTMLDivElement | null },
+  screen: ScreenName,
+  depth: number,
+): void {
+  const before = useRef<{ readonly screen: ScreenName; readonly depth: number } | undefined>(undefined);
   useEffect(() => {
     const left = before.current;
-    before.current = screen;
+    before.current = { screen, depth };
     if (left === undefined) return;
-    const opener = frame.current?.querySelector<HTMLElement>(`[data-opens="${left}"]`);
-    const isBack = screen === 'home' || left === 'about';
+    const opener = frame.current?.querySelector<HTMLElement>(`[data-opens="${left.screen}"]`);
+    const isBack = screen === 'home' || depth < left.depth;
     const target = (isBack ? opener : undefined) ?? frame.current?.querySelector<HTMLElement>('h1');
     if (target?.tagName === 'H1') globalThis.scrollTo(0, 0);
     target?.focus();

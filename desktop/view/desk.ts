@@ -15,6 +15,8 @@ export interface Desk {
   /** False: the way to this call is not offered. */
   can(name: CommandName): boolean;
   open(screen: ScreenName): void;
+  /** To the screen before. */
+  back(): void;
   /** On the screen of ways out: whether they are asked for each second. */
   watchPaths(on: boolean): void;
 }

@@ -270,14 +270,7 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
     'is offered nothing that cannot work here',
     async () => {
       const scene = scenes['connected'] as Snapshot;
-      const unsupported = [
-        'pause',
-        'paths',
-        'set-families',
-        'diagnostics',
-        'send-feedback',
-        'open-topic',
-      ] as const;
+      const unsupported = ['pause', 'paths', 'set-families', 'diagnostics', 'send-feedback'] as const;
       await open('connected');
 
       await window.show({ ...scene, app: { ...scene.app, unsupported } });

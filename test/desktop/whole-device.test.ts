@@ -52,6 +52,40 @@ describeWith(needs, 'the app and a whole device', () => {
       await app.untilHeading(/^Your internet is private$/, patience);
 
       expect(world.ask(elsewhere)).toBe(seenInside);
+      await app.picture('home-on', 2000);
+    },
+    longMs,
+  );
+
+  test(
+    'opens the devices around for a while, and sends addresses around protection, as the daemon then says',
+    async () => {
+      const page = await app.page();
+      const said = (...words: readonly string[]): unknown =>
+        JSON.parse(world.succeed(world.culvert(...words, '--json')));
+      await page.keyboard.press('Control+,');
+      await page.getByRole('button', { name: 'Networks and exceptions' }).click();
+
+      await page.getByRole('button', { name: 'Open for 15 minutes' }).click();
+      await page.getByText(/^Open until \d/).waitFor({ timeout: patience });
+      await page.getByLabel('Name of a site, or an address').fill('198.18.7.0/24');
+      await page.keyboard.press('Enter');
+      await page.getByRole('button', { name: 'Remove: 198.18.7.0/24' }).waitFor({ timeout: patience });
+
+      await app.picture('networks');
+
+      expect(said('lan', 'status')).toMatchObject({ open: true, until: expect.any(String) });
+      expect(said('tunnel', 'list')).toMatchObject({
+        rules: [{ mode: 'exclude', kind: 'ip', target: '198.18.7.0/24' }],
+      });
+      await page.getByRole('button', { name: /^Close/ }).click();
+      await page.getByRole('button', { name: 'Remove: 198.18.7.0/24' }).click();
+      await page.getByText('Nothing: everything is protected.').waitFor({ timeout: patience });
+      await page.getByRole('button', { name: 'Open until I close it' }).waitFor({ timeout: patience });
+      expect(said('lan', 'status')).toMatchObject({ open: false });
+      for (const key of ['Escape', 'Escape']) await page.keyboard.press(key);
+      await app.untilHeading(/^Your internet is private$/, patience);
+      expect(world.ask(elsewhere)).toBe(seenInside);
     },
     longMs,
   );

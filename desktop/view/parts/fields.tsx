@@ -127,6 +127,31 @@ export function Pick<Value extends string>(props: ChoicesProps<Value>): VNode {
   );
 }
 
+export interface EntryProps {
+  readonly label: string;
+  readonly hint?: string;
+  /** What its button says; with `onAct`, or neither. */
+  readonly action?: string;
+  readonly onAct?: () => void;
+}
+
+/** A line of a list, with a button at its end where something can be done about it. */
+export function Entry({ label, hint, action, onAct }: EntryProps): VNode {
+  return (
+    <div class="row row-wrap">
+      <span class="row-text">
+        <span dir="auto">{label}</span>
+        {hint === undefined ? null : <span class="hint">{hint}</span>}
+      </span>
+      {action === undefined ? null : (
+        <button type="button" class="small" aria-label={`${action}: ${label}`} onClick={onAct}>
+          {action}
+        </button>
+      )}
+    </div>
+  );
+}
+
 export interface LinkRowProps {
   readonly label: string;
   readonly value?: string;

@@ -1,10 +1,7 @@
 // About: versions, what stays when the window is closed, and where to read on.
 import type { VNode } from 'preact';
-import type { Topic } from '../../bridge/ipc.ts';
 import type { ScreenProps } from '../desk.ts';
 import { LinkRow } from '../parts/fields.tsx';
-
-const topics: readonly Topic[] = ['help', 'privacy', 'own-edge', 'licences'];
 
 export function About({ desk }: ScreenProps): VNode {
   const { words, view } = desk;
@@ -24,17 +21,9 @@ export function About({ desk }: ScreenProps): VNode {
       </dl>
       <p>{words.about.stays}</p>
       <p>{words.join.honest}</p>
-      {desk.can('open-topic') ? (
-        <div class="card">
-          {topics.map((topic) => (
-            <LinkRow
-              key={topic}
-              label={words.about.topics[topic]}
-              onOpen={() => void desk.send('open-topic', { topic })}
-            />
-          ))}
-        </div>
-      ) : null}
+      <div class="card">
+        <LinkRow label={words.screens.help} opens="help" onOpen={() => desk.open('help')} />
+      </div>
     </>
   );
 }

@@ -29,14 +29,9 @@ export function Diagnostics({ desk }: ScreenProps): VNode {
       </section>
       {desk.can('diagnostics') ? <Collect desk={desk} text={text} onText={setText} /> : null}
       {desk.can('send-feedback') && answer?.hasEdge === true ? <Feedback desk={desk} text={text} /> : null}
-      {desk.can('open-topic') ? (
-        <div class="card">
-          <LinkRow
-            label={words.about.topics.help}
-            onOpen={() => void desk.send('open-topic', { topic: 'help' })}
-          />
-        </div>
-      ) : null}
+      <div class="card">
+        <LinkRow label={words.screens.help} opens="help" onOpen={() => desk.open('help')} />
+      </div>
     </>
   );
 }

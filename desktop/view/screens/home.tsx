@@ -36,6 +36,7 @@ export function Home({ desk }: ScreenProps): VNode {
           remedy={desk.words.window['no-permission'].sentence}
         />
       ) : null}
+      <HowToAllow desk={desk} />
       {answer === undefined ? null : <Settled desk={desk} answer={answer} />}
       {snapshot === undefined ? null : <Sights desk={desk} />}
       <p class="below">
@@ -43,6 +44,23 @@ export function Home({ desk }: ScreenProps): VNode {
           {desk.words.home.details}
         </button>
       </p>
+    </div>
+  );
+}
+
+/** The line to type, where this account may change nothing and the app cannot ask for it. */
+function HowToAllow({ desk }: ScreenProps): VNode | null {
+  const { snapshot } = desk.view;
+  const command = snapshot?.app.allowCommand;
+  const isClosed =
+    snapshot?.daemon === 'no-permission' || (snapshot?.daemon === 'answers' && !snapshot.mayChange);
+  if (!isClosed || command === undefined) return null;
+  return (
+    <div class="card question">
+      <p>{desk.words.home.allowBy}</p>
+      <code class="exact" dir="ltr">
+        {command}
+      </code>
     </div>
   );
 }

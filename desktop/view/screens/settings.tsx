@@ -12,7 +12,7 @@ const groups: readonly Group[] = ['general', 'dns', 'proxy', 'advanced'];
 
 /** Chosen on the home screen, lists with screens or commands of their own, and what no window may show. */
 const elsewhere: readonly string[] = ['mode', 'edge', 'dns.families', 'trusted.networks', 'proxy.password'];
-const simple: readonly string[] = ['autoConnect', 'lockdown', 'trusted.wired'];
+const simple: readonly string[] = ['autoConnect', 'lockdown', 'guardian', 'trusted.wired'];
 const simpleDns: readonly string[] = [
   'dns.upstreams',
   'dns.block',
@@ -57,12 +57,16 @@ export function Settings({ desk }: ScreenProps): VNode {
         );
       })}
       <div class="card">
+        {isOffered ? (
+          <LinkRow label={words.screens.networks} opens="networks" onOpen={() => desk.open('networks')} />
+        ) : null}
         <LinkRow label={words.screens.join} opens="join" onOpen={() => desk.open('join')} />
         <LinkRow
           label={words.screens.diagnostics}
           opens="diagnostics"
           onOpen={() => desk.open('diagnostics')}
         />
+        <LinkRow label={words.screens.help} opens="help" onOpen={() => desk.open('help')} />
         <LinkRow label={words.screens.about} opens="about" onOpen={() => desk.open('about')} />
       </div>
     </>
@@ -125,6 +129,17 @@ interface SettingProps extends ScreenProps {
 
 function Setting({ desk, entry, set }: SettingProps): VNode {
   const label = labelOf(desk, entry);
+  const choices = desk.words.settings.choices[entry.name];
+  if (choices !== undefined) {
+    return (
+      <Pick
+        legend={label}
+        value={String(entry.value)}
+        options={Object.entries(choices).map(([value, text]) => ({ value, label: text }))}
+        onChange={(value) => void set(entry.name, value)}
+      />
+    );
+  }
   if (typeof entry.value !== 'boolean') return <TextSetting desk={desk} entry={entry} set={set} />;
   return <Check label={label} isOn={entry.value} onChange={(on) => void set(entry.name, on)} />;
 }

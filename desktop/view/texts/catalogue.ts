@@ -35,7 +35,15 @@ export type Family = 'off' | 'malware' | 'full';
 export type Sight = 'names' | 'addresses' | 'content' | 'amount';
 export type Seen = 'hidden' | 'visible' | 'unknown' | 'partly';
 export type Quickness = 'quick' | 'fine' | 'slow';
-export type ScreenName = 'home' | 'paths' | 'join' | 'settings' | 'diagnostics' | 'about';
+export type ScreenName =
+  | 'home'
+  | 'paths'
+  | 'join'
+  | 'settings'
+  | 'networks'
+  | 'diagnostics'
+  | 'help'
+  | 'about';
 
 /** What is the matter, and what to do. */
 export type Pair = readonly [string, string];
@@ -77,6 +85,7 @@ export interface Catalogue {
     readonly timeLeft: (time: string) => string;
     readonly backAt: (time: string) => string;
     readonly details: string;
+    readonly allowBy: string;
   };
   readonly leaving: {
     readonly heading: string;
@@ -133,6 +142,40 @@ export interface Catalogue {
     readonly reset: string;
     readonly saved: string;
     readonly names: Readonly<Record<string, string>>;
+    /** For settings that are one of a few: what each value says to a person. */
+    readonly choices: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  };
+  readonly networks: {
+    readonly trusted: string;
+    readonly trustedHint: string;
+    readonly trustedNone: string;
+    readonly trust: (network: string) => string;
+    readonly here: string;
+    readonly noWifi: string;
+    readonly remove: string;
+    readonly around: string;
+    readonly aroundHint: string;
+    readonly aroundPlaces: (places: string) => string;
+    readonly aroundNone: string;
+    readonly openShort: string;
+    readonly openLong: string;
+    readonly openUntil: (time: string) => string;
+    readonly openUntilClosed: string;
+    readonly close: string;
+    readonly split: string;
+    readonly splitNone: string;
+    readonly splitSome: string;
+    readonly splitOnly: string;
+    readonly kinds: Readonly<Record<'ip' | 'host' | 'program', string>>;
+    readonly namesIgnored: string;
+    readonly add: string;
+    readonly addButton: string;
+  };
+  readonly help: {
+    /** Question and answer. */
+    readonly topics: readonly Pair[];
+    readonly messages: string;
+    readonly messagesHint: string;
   };
   readonly diagnostics: {
     readonly health: string;
@@ -154,7 +197,6 @@ export interface Catalogue {
     readonly app: string;
     readonly background: string;
     readonly stays: string;
-    readonly topics: Readonly<Record<'help' | 'privacy' | 'own-edge' | 'licences', string>>;
   };
   readonly back: string;
   readonly menu: string;

@@ -1,5 +1,6 @@
 // The window in English. The words for a state come with the status, from the catalogue that the command line shares.
 import type { Catalogue } from './catalogue.ts';
+import { englishHelp } from './help-english.ts';
 
 export const english: Catalogue = {
   tag: 'en',
@@ -17,7 +18,7 @@ export const english: Catalogue = {
     },
     'no-permission': {
       heading: 'Your account cannot change this yet',
-      sentence: 'Your account needs permission first. You are asked for it once.',
+      sentence: 'Your account needs permission first.',
     },
     'update-needed': {
       heading: 'Restart to finish the update',
@@ -57,7 +58,9 @@ export const english: Catalogue = {
     paths: 'Where you go online from',
     join: 'Add this device',
     settings: 'Settings',
+    networks: 'Networks and exceptions',
     diagnostics: 'Help and details',
+    help: 'Questions and answers',
     about: 'About Culvert',
   },
   home: {
@@ -89,6 +92,7 @@ export const english: Catalogue = {
     timeLeft: (time) => `${time} left`,
     backAt: (time) => `Protection comes back at ${time}.`,
     details: 'Details',
+    allowBy: 'Type this in a terminal, or ask whoever runs this computer to do it:',
   },
   leaving: {
     heading: 'Use the internet without protection?',
@@ -162,8 +166,45 @@ export const english: Catalogue = {
       'dns.allow': 'Names to allow always, with commas between them',
       'proxy.port': 'Port of the proxy',
       'proxy.username': 'Name that programs must give',
+      guardian: 'If the protecting part crashes',
+      transport: 'How your server is reached',
+      quantum: 'Safe from quantum computers',
+      'log.level': 'How much is written down',
+    },
+    choices: {
+      guardian: { block: 'Keep the internet closed', restore: 'Open the internet again' },
+      transport: { auto: 'Whatever works', udp: 'The fast way only', tls: 'As web traffic only' },
+      'log.level': { error: 'Failures', warn: 'Warnings', info: 'The usual', debug: 'Everything' },
     },
   },
+  networks: {
+    trusted: 'Trusted networks',
+    trustedHint:
+      'Protection rests in a Wi-Fi of these names. Anybody can give a network such a name: trust only what you know.',
+    trustedNone: 'None: protection never rests by itself.',
+    trust: (network) => `Trust ${network}`,
+    here: 'You are here.',
+    noWifi: 'This computer is in no Wi-Fi whose name is known.',
+    remove: 'Remove',
+    around: 'Devices around you',
+    aroundHint: 'Printers, screens and computers in this network. They can reach you, too.',
+    aroundPlaces: (places) => `Here: ${places}`,
+    aroundNone: 'There is no such network here.',
+    openShort: 'Open for 15 minutes',
+    openLong: 'Open until I close it',
+    openUntil: (time) => `Open until ${time}`,
+    openUntilClosed: 'Open until you close it',
+    close: 'Close',
+    split: 'What goes around protection',
+    splitNone: 'Nothing: everything is protected.',
+    splitSome: 'Everything is protected, except:',
+    splitOnly: 'Only this is protected:',
+    kinds: { ip: 'Addresses', host: 'Name of a site', program: 'Running program' },
+    namesIgnored: 'Names do nothing without private look-ups.',
+    add: 'Name of a site, or an address',
+    addButton: 'Add',
+  },
+  help: englishHelp,
   diagnostics: {
     health: 'What to know',
     fine: 'Nothing is wrong.',
@@ -187,12 +228,6 @@ export const english: Catalogue = {
     app: 'This window',
     background: 'The part that protects you',
     stays: 'Closing this window does not end protection.',
-    topics: {
-      help: 'Get help',
-      privacy: 'What Culvert knows of you',
-      'own-edge': 'Run a server of your own',
-      licences: 'Licences',
-    },
   },
   back: 'Back',
   menu: 'Settings',
@@ -208,6 +243,24 @@ export const english: Catalogue = {
       'Your server stopped answering. Nothing is sent around it meanwhile.',
       'Wait a moment. If it lasts, try another network.',
     ],
+    'dns-port-open': [
+      'Programs that ask for names by themselves are not stopped here.',
+      'A newer Linux can stop them.',
+    ],
+    'dns-untrusted': [
+      'Somebody answers in place of the look-up service. They are not asked.',
+      'Try another network.',
+    ],
+    'split-proxy': ['Only a part can be reached through this server.', 'Its owner set it so.'],
+    'udp-blocked': ['This network blocks the fast way. A slower one is used.', 'Nothing to do.'],
+    'udp-slow': ['This network slows the fast way down. Another one is used.', 'Nothing to do.'],
+    'tls-chosen': ['Your server is reached as web traffic, as you chose.', 'The fast way is in Settings.'],
+    portal: ['This network wants you to sign in.', 'Open its page, and sign in.'],
+    'tls-intercepted': [
+      'Somebody answers in place of your server. They see nothing of yours.',
+      'Try another network.',
+    ],
+    'edge-newer': ['Your server is newer than this Culvert.', 'Bring Culvert up to date.'],
     lockdown: ['The internet stays blocked while protection is off.', 'You can change this in Settings.'],
     'dns-unanswered': [
       'Names cannot be looked up at this moment.',
@@ -255,6 +308,12 @@ export const english: Catalogue = {
     'edge-impostor': [
       'Somebody else answers in place of the server. Nothing was sent.',
       'Try another network. If it stays so, ask for a new invitation.',
+    ],
+    'not-allowed': ['Nobody gave the permission.', 'Try again with the password of an administrator.'],
+    'bad-rule': ['That is no address and no name.', 'Check how it is written.'],
+    'kernel-disguise': [
+      'This way cannot be disguised as your server wants.',
+      'Ask whoever runs this computer.',
     ],
     'edge-refused': ['The server refused.', 'Ask whoever runs it.'],
     'bad-setting': ['That value does not fit.', 'Check how it is written.'],

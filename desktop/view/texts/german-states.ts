@@ -88,6 +88,27 @@ export const germanHealth: Catalogue['health'] = {
     'Dein Server antwortet nicht mehr. An ihm vorbei wird nichts gesendet.',
     'Warte kurz. Wenn es bleibt, versuche ein anderes Netz.',
   ],
+  'dns-port-open': [
+    'Programme, die selbst nach Namen fragen, werden hier nicht gestoppt.',
+    'Ein neueres Linux kann das.',
+  ],
+  'dns-untrusted': [
+    'Anstelle des Namensdienstes antwortet jemand anderes. Er wird nicht gefragt.',
+    'Versuche ein anderes Netz.',
+  ],
+  'split-proxy': ['Über diesen Server ist nur ein Teil erreichbar.', 'So hat es der Betreiber eingestellt.'],
+  'udp-blocked': ['Dieses Netz sperrt den schnellen Weg. Ein langsamerer dient.', 'Nichts zu tun.'],
+  'udp-slow': ['Dieses Netz bremst den schnellen Weg. Ein anderer dient.', 'Nichts zu tun.'],
+  'tls-chosen': [
+    'Dein Server wird wie Webverkehr erreicht, wie du gewählt hast.',
+    'Den schnellen Weg wählst du in den Einstellungen.',
+  ],
+  portal: ['Dieses Netz verlangt eine Anmeldung.', 'Öffne seine Seite und melde dich an.'],
+  'tls-intercepted': [
+    'Anstelle deines Servers antwortet jemand anderes. Er sieht nichts von dir.',
+    'Versuche ein anderes Netz.',
+  ],
+  'edge-newer': ['Dein Server ist neuer als dieses Culvert.', 'Bringe Culvert auf den neuesten Stand.'],
   lockdown: ['Ohne Schutz bleibt das Internet gesperrt.', 'Das änderst du in den Einstellungen.'],
   'dns-unanswered': [
     'Namen lassen sich gerade nicht abfragen.',
@@ -130,6 +151,12 @@ export const germanErrors: Catalogue['errors'] = {
   'edge-impostor': [
     'An Stelle des Servers antwortet jemand anderes. Es wurde nichts gesendet.',
     'Versuche ein anderes Netz. Wenn es bleibt, bitte um eine neue Einladung.',
+  ],
+  'not-allowed': ['Niemand hat es erlaubt.', 'Versuche es mit dem Passwort eines Administrators.'],
+  'bad-rule': ['Das ist keine Adresse und kein Name.', 'Prüfe die Schreibweise.'],
+  'kernel-disguise': [
+    'So lässt sich nicht tarnen, was dein Server getarnt haben will.',
+    'Frage den Betreiber dieses Computers.',
   ],
   'edge-refused': ['Der Server hat abgelehnt.', 'Frage den Betreiber.'],
   'bad-setting': ['Dieser Wert passt nicht.', 'Prüfe die Schreibweise.'],

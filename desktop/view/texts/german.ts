@@ -1,6 +1,7 @@
 // The window in German, complete: the states, too.
 import type { Catalogue } from './catalogue.ts';
 import { germanErrors, germanHealth, germanProxyStates, germanStates } from './german-states.ts';
+import { germanHelp } from './help-german.ts';
 
 export const german: Catalogue = {
   tag: 'de',
@@ -26,7 +27,7 @@ export const german: Catalogue = {
     },
     'no-permission': {
       heading: 'Dein Konto darf das noch nicht ändern',
-      sentence: 'Dein Konto braucht erst eine Erlaubnis. Du wirst einmal danach gefragt.',
+      sentence: 'Dein Konto braucht erst eine Erlaubnis.',
     },
     'update-needed': {
       heading: 'Neustart beendet das Update',
@@ -66,7 +67,9 @@ export const german: Catalogue = {
     paths: 'Von wo du ins Internet gehst',
     join: 'Dieses Gerät hinzufügen',
     settings: 'Einstellungen',
+    networks: 'Netze und Ausnahmen',
     diagnostics: 'Hilfe und Einzelheiten',
+    help: 'Fragen und Antworten',
     about: 'Über Culvert',
   },
   home: {
@@ -98,6 +101,7 @@ export const german: Catalogue = {
     timeLeft: (time) => `noch ${time}`,
     backAt: (time) => `Der Schutz kommt um ${time} zurück.`,
     details: 'Einzelheiten',
+    allowBy: 'Gib das in einem Terminal ein oder bitte den Betreiber dieses Computers darum:',
   },
   leaving: {
     heading: 'Internet ohne Schutz benutzen?',
@@ -172,8 +176,45 @@ export const german: Catalogue = {
       'dns.allow': 'Immer erlaubte Namen, mit Kommas dazwischen',
       'proxy.port': 'Port des Proxys',
       'proxy.username': 'Name, den Programme angeben müssen',
+      guardian: 'Wenn der schützende Teil abstürzt',
+      transport: 'Wie dein Server erreicht wird',
+      quantum: 'Sicher vor Quantencomputern',
+      'log.level': 'Wie viel aufgeschrieben wird',
+    },
+    choices: {
+      guardian: { block: 'Internet geschlossen halten', restore: 'Internet wieder öffnen' },
+      transport: { auto: 'Was gerade geht', udp: 'Nur der schnelle Weg', tls: 'Nur wie Webverkehr' },
+      'log.level': { error: 'Fehler', warn: 'Warnungen', info: 'Das Übliche', debug: 'Alles' },
     },
   },
+  networks: {
+    trusted: 'Vertraute Netze',
+    trustedHint:
+      'In einem WLAN dieser Namen ruht der Schutz. Jeder kann einem Netz so einen Namen geben: Vertraue nur, was du kennst.',
+    trustedNone: 'Keine: Der Schutz ruht nie von selbst.',
+    trust: (network) => `${network} vertrauen`,
+    here: 'Hier bist du.',
+    noWifi: 'Dieser Computer ist in keinem WLAN, dessen Name bekannt ist.',
+    remove: 'Entfernen',
+    around: 'Geräte um dich herum',
+    aroundHint: 'Drucker, Bildschirme und Computer in diesem Netz. Auch sie erreichen dich.',
+    aroundPlaces: (places) => `Hier: ${places}`,
+    aroundNone: 'Hier ist kein solches Netz.',
+    openShort: '15 Minuten öffnen',
+    openLong: 'Öffnen, bis ich schließe',
+    openUntil: (time) => `Offen bis ${time}`,
+    openUntilClosed: 'Offen, bis du schließt',
+    close: 'Schließen',
+    split: 'Was am Schutz vorbeigeht',
+    splitNone: 'Nichts: Alles ist geschützt.',
+    splitSome: 'Alles ist geschützt, außer:',
+    splitOnly: 'Nur das ist geschützt:',
+    kinds: { ip: 'Adressen', host: 'Name einer Seite', program: 'Laufendes Programm' },
+    namesIgnored: 'Ohne private Namensabfragen bewirken Namen nichts.',
+    add: 'Name einer Seite oder Adresse',
+    addButton: 'Hinzufügen',
+  },
+  help: germanHelp,
   diagnostics: {
     health: 'Gut zu wissen',
     fine: 'Alles in Ordnung.',
@@ -198,12 +239,6 @@ export const german: Catalogue = {
     app: 'Dieses Fenster',
     background: 'Der Teil, der dich schützt',
     stays: 'Wenn du dieses Fenster schließt, bleibt der Schutz.',
-    topics: {
-      help: 'Hilfe',
-      privacy: 'Was Culvert von dir weiß',
-      'own-edge': 'Einen eigenen Server betreiben',
-      licences: 'Lizenzen',
-    },
   },
   back: 'Zurück',
   menu: 'Einstellungen',

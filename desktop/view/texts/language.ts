@@ -13,7 +13,17 @@ const pseudoTag = 'en-XA';
 export function catalogueFor(choice: 'system' | 'en' | 'de' | undefined, system: string): Catalogue {
   const tag = choice === undefined || choice === 'system' ? system : choice;
   if (tag === pseudoTag) return pseudoCatalogue(english);
-  return tag.split('-')[0] === 'de' ? german : english;
+  const words = tag.split('-')[0] === 'de' ? german : english;
+  // Numbers and times as the region of this computer writes them: 14:05 in Britain, 2:05 PM in America.
+  return system.startsWith(`${words.tag}-`) && isLocale(system) ? { ...words, tag: system } : words;
+}
+
+function isLocale(tag: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(tag).length === 1;
+  } catch {
+    return false; // 'en_GB.UTF-8' and whatever else a system may call its language.
+  }
 }
 
 type Answer = Extract<DaemonView, { daemon: 'answers' }>;

@@ -101,7 +101,7 @@ export class DesktopApp {
         env: { PATH: '/usr/bin:/bin', XDG_CONFIG_HOME: join(folder, 'config') },
         home: folder,
         ownWords: ['/opt/culvert/culvert-desktop'],
-        homepage: undefined,
+        account: 'somebody',
         launcher: daemon.launcher,
         socket: daemon.socket,
       },

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Browser } from 'playwright-core';
 
-/** Writes `file` (PNG) with all pictures, each under its name. */
+/** Writes `file` (PNG) with all pictures, each under its name; of a very long one its beginning. */
 export async function writeSheet(browser: Browser, pictures: readonly string[], file: string): Promise<void> {
   const page = await browser.newPage({ viewport: { width: 2200, height: 800 } });
   const figures = pictures.map((path) => {
@@ -12,7 +12,7 @@ export async function writeSheet(browser: Browser, pictures: readonly string[], 
   });
   await page.setContent(
     `<style>body{margin:12px;background:#888;font:18px sans-serif;display:flex;flex-wrap:wrap;gap:12px;align-items:start}
-    figure{margin:0;background:#fff}img{display:block;width:300px}figcaption{padding:4px}</style>${figures.join('')}`,
+    figure{margin:0;background:#fff;max-height:1300px;overflow:hidden}img{display:block;width:300px}figcaption{padding:4px}</style>${figures.join('')}`,
   );
   writeFileSync(file, await page.screenshot({ fullPage: true }));
   await page.close();

@@ -53,6 +53,12 @@ function ill(...codes: readonly HealthCode[]): Pick<Status, 'health'> {
   return { health: codes.map((code) => healthItem(code)) };
 }
 
+/** Where nobody can be asked by a window. */
+const typed: Partial<AppView> = {
+  unsupported: ['allow-account'],
+  allowCommand: 'sudo /opt/culvert/shared/launch/culvert account allow somebody',
+};
+
 export const scenes: Readonly<Record<string, Snapshot>> = {
   off: answer({}),
   paused: answer({ reason: 'paused', resumesAt: '2026-11-20T12:15:00Z' }),
@@ -93,8 +99,13 @@ export const scenes: Readonly<Record<string, Snapshot>> = {
       invitation: { server: 'edge.example.com:443', link: 'culvert://edge.example.com:443/join?t=x' },
     },
   } as Partial<Answer>),
+  'read-only-typed': answer({ ...up, state: 'connected' }, {
+    mayChange: false,
+    app: { ...app, ...typed },
+  } as Partial<Answer>),
   'no-service': { daemon: 'absent', app },
   'no-permission': { daemon: 'no-permission', app },
+  'no-permission-typed': { daemon: 'no-permission', app: { ...app, ...typed } },
   'update-needed': { daemon: 'other-version', app },
 };
 
@@ -123,15 +134,37 @@ export const results: Readonly<Partial<Record<CommandName, unknown>>> = {
     { name: 'mode', value: 'tunnel+doh', default: 'tunnel+doh', text: 'what goes through the tunnel' },
     { name: 'autoConnect', value: true, default: true, text: 'connect again' },
     { name: 'lockdown', value: false, default: false, text: 'block everything' },
+    { name: 'guardian', value: 'block', default: 'block', text: 'after a crash' },
     { name: 'dns.families', value: 'malware', default: 'off', text: 'what names are filtered' },
     { name: 'dns.upstreams', value: '', default: '', text: 'who is asked' },
     { name: 'dns.guardPort53', value: true, default: true, text: 'refuse other programs' },
     { name: 'proxy.port', value: 40_001, default: 40_000, text: 'port of the local proxy' },
     { name: 'proxy.password', value: '(set)', default: '', text: 'password' },
+    { name: 'transport', value: 'auto', default: 'auto', text: 'what carries the tunnel' },
     { name: 'tunnel.mtu', value: 0, default: 0, text: 'largest packet inside the tunnel' },
     { name: 'log.level', value: 'info', default: 'info', text: 'debug, info, warn or error' },
   ],
   'set-setting': [{ name: 'autoConnect', value: false, default: true, text: 'connect again' }],
+  trusted: { ssids: ['Zuhause', 'Büro 5 GHz'], wired: false, current: 'Café Guest' },
+  trust: { ssids: ['Zuhause', 'Büro 5 GHz', 'Café Guest'], wired: false, current: 'Café Guest' },
+  distrust: { ssids: ['Büro 5 GHz'], wired: false, current: 'Café Guest' },
+  lan: { open: false, networks: [{ interface: 'wlan0', prefix: '192.168.1.0/24' }] },
+  'set-lan': {
+    open: true,
+    until: '2026-11-20T12:15:00Z',
+    networks: [{ interface: 'wlan0', prefix: '192.168.1.0/24' }],
+  },
+  split: {
+    rules: [
+      { mode: 'exclude', kind: 'host', target: '*.bank.example', addresses: [] },
+      { mode: 'exclude', kind: 'ip', target: '203.0.113.0/24' },
+      { mode: 'exclude', kind: 'program', target: 'firefox (1234)' },
+    ],
+    includeOnly: false,
+    notes: [],
+  },
+  'add-split': { rules: [], includeOnly: false, notes: [] },
+  'remove-split': { rules: [], includeOnly: false, notes: [] },
   'read-invitation': { server: 'edge.example.com:443', link: 'culvert://edge.example.com:443/join?t=x' },
   enroll: { edge: 'home' },
   'use-path': { edge: 'home', chosen: 'stockholm', using: 'stockholm', paths: [] },

@@ -58,7 +58,7 @@ async function start(
       env: { XDG_CONFIG_HOME: join(folder, 'config') },
       home: folder,
       ownWords: ['/opt/culvert/culvert-desktop'],
-      homepage: 'https://culvert.example/',
+      account: 'somebody',
       launcher: undefined,
       socket: '/run/none/control.sock',
     },
@@ -197,17 +197,6 @@ describe('the bridge', () => {
         words: [{ daemon: 'answers', key: 'off' }],
       }),
     );
-  });
-
-  test('opens addresses of help by their topic, and no others', async () => {
-    const { harness, send } = await start();
-
-    await send('open-topic', { topic: 'privacy' });
-    expect(await send('open-topic', { topic: 'https://evil.example' })).toMatchObject({
-      code: 'bad-request',
-    });
-
-    expect(harness.opened).toEqual(['https://culvert.example/privacy']);
   });
 
   test('writes details only where a person said, and exactly what was shown', async () => {

@@ -109,7 +109,6 @@ describe('the desk', () => {
       'set-choice',
       'save-diagnostics',
       'allow-account',
-      'open-topic',
       'open-sign-in',
     ]);
   });

@@ -6,7 +6,6 @@ import { autostartFile, autostartPath } from '../../../../desktop/main/autostart
 import { choicesIn, defaultChoices } from '../../../../desktop/main/choices.ts';
 import { startWords } from '../../../../desktop/main/daemon-start.ts';
 import { applicationMenu } from '../../../../desktop/main/menu.ts';
-import { topicAddress } from '../../../../desktop/main/topics.ts';
 import { parsePlace, placeFor, usualSize } from '../../../../desktop/main/window-place.ts';
 
 const screen = { x: 0, y: 0, width: 1920, height: 1080 };
@@ -89,10 +88,3 @@ test('the application menu is for macOS alone', () => {
   expect(applicationMenu('linux')).toBeUndefined();
   expect(applicationMenu('darwin')).toHaveLength(3);
 });
-
-test.each([undefined, '', 'http://culvert.example', 'javascript:alert(1)', 'https://'])(
-  'there is no help below %j',
-  (homepage) => {
-    expect(topicAddress('help', homepage)).toBeUndefined();
-  },
-);

@@ -13,7 +13,7 @@ import type { PathList } from '../../../../shared/core/control/paths-api.ts';
 import { type StateName, type Status, stateNames } from '../../../../shared/core/control/status.ts';
 import { statusOf } from '../../../support/statuses.ts';
 
-const app: Snapshot['app'] = { version: '1', choices: {}, unsupported: ['open-topic'] };
+const app: Snapshot['app'] = { version: '1', choices: {}, unsupported: [] };
 const edge = { name: 'home', transport: 'udp' } as const;
 const english = { catalogue: catalogueFor('en', 'en'), words: trayWordsFor('en') };
 

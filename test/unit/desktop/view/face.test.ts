@@ -63,6 +63,7 @@ describe('the face of a state', () => {
       'split',
       'names',
       'read-only',
+      'read-only-typed',
     ]);
   });
 

@@ -39,7 +39,9 @@ describe('German', () => {
 
 describe('the language of the window', () => {
   test.each<readonly ['system' | 'en' | 'de' | undefined, string, string]>([
-    ['system', 'de-AT', 'de'],
+    ['system', 'de-AT', 'de-AT'],
+    ['en', 'en-GB', 'en-GB'],
+    ['system', 'de-$', 'de'],
     ['en', 'de-AT', 'en'],
     ['de', 'en-GB', 'de'],
     [undefined, 'fr-FR', 'en'],
