@@ -41,7 +41,10 @@ export function exitAddresses({ paths, endpoint, now, look = ownAddresses }: Exi
       lookedAt = now();
       known = look();
     }
-    return firstPublic([...(await known), ...(endpoint === undefined ? [] : [endpoint])]);
+    const own = await known;
+    // Without a way to the Internet there is no address there.
+    if (own.length === 0) return undefined;
+    return firstPublic([...own, ...(endpoint === undefined ? [] : [endpoint])]);
   };
 }
 

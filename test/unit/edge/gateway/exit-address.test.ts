@@ -56,7 +56,11 @@ describe('the address that places outside see', () => {
     expect(await world(own).exitOf('direct')).toBeUndefined();
     expect(await world(own, '203.0.113.9').exitOf('direct')).toBe('203.0.113.9');
     expect(await world(own, '192.168.1.4').exitOf('direct')).toBeUndefined();
-    expect(await world([], '127.0.0.1').exitOf('direct')).toBeUndefined();
+    expect(await world(own, '127.0.0.1').exitOf('direct')).toBeUndefined();
+  });
+
+  test('is none where no way leads to the Internet', async () => {
+    expect(await world([], '203.0.113.9').exitOf('direct')).toBeUndefined();
   });
 
   test('is looked for again after half a minute', async () => {
