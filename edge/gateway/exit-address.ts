@@ -69,6 +69,7 @@ function ownAddress(family: 'udp4' | 'udp6'): Promise<string | undefined> {
       resolve(address);
     };
     socket.once('error', () => end(undefined));
-    socket.connect(anyPort, anywhere[family], () => end(socket.address().address));
+    const onDone = (error?: Error | null): void => end(error ? undefined : socket.address().address);
+    socket.connect(anyPort, anywhere[family], onDone);
   });
 }
