@@ -37,7 +37,7 @@ const lineWidth = 80;
 const stepWidth = 60;
 const factWidth = 13;
 const margin = '  ';
-/** Share by which two counts of the same traffic may differ: packets are under way while we read. */
+/** Share by which two counts of the same traffic may differ: packets are lost, or under way while we read. */
 const countTolerance = 0.01;
 
 export function paint(look: Look, style: Style, text: string): string {
@@ -95,20 +95,30 @@ export function drawFacts(look: Look, facts: readonly Fact[]): string {
 
 /** The two lines in which both ends say what they counted. */
 export function countFacts(counts: TwoCounts): readonly Fact[] {
-  const agree = countsAgree(counts) ? ': the same' : '';
+  const share = differingShare(counts);
+  const tenths = Math.ceil(share * 1000);
+  const agree = tenths === 0 ? ': the same' : `: the same to ${(tenths / 10).toFixed(1)} %`;
   return [
     ['you counted', `${bytesText(counts.sentBytes)} sent, ${bytesText(counts.receivedBytes)} received`],
     [
       'edge counted',
-      `${bytesText(counts.edgeReceivedBytes)} from you, ${bytesText(counts.edgeSentBytes)} to you${agree}`,
+      `${bytesText(counts.edgeReceivedBytes)} from you, ${bytesText(counts.edgeSentBytes)} to you${share <= countTolerance ? agree : ''}`,
     ],
   ];
 }
 
 /** True where both ends counted the same traffic. */
 export function countsAgree(counts: TwoCounts): boolean {
-  const near = (a: number, b: number): boolean => Math.abs(a - b) <= countTolerance * Math.max(a, b);
-  return near(counts.sentBytes, counts.edgeReceivedBytes) && near(counts.receivedBytes, counts.edgeSentBytes);
+  return differingShare(counts) <= countTolerance;
+}
+
+/** By how much the counts of one direction differ at most. */
+function differingShare(counts: TwoCounts): number {
+  const share = (a: number, b: number): number => (a === b ? 0 : Math.abs(a - b) / Math.max(a, b));
+  return Math.max(
+    share(counts.sentBytes, counts.edgeReceivedBytes),
+    share(counts.receivedBytes, counts.edgeSentBytes),
+  );
 }
 
 export interface Moment {
