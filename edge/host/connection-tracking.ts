@@ -3,36 +3,34 @@
  * passes for them without it either: the tunnel knows them no more. With it their sockets here end at once.
  */
 
-import { readFile } from 'node:fs/promises';
 import { formatAddress, parseAddress } from '../../shared/core/base/ip.ts';
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { Run } from '../../shared/node/run.ts';
+import { type ReadText, readKernelText, trackedConnections } from './tracked-connections.ts';
 
 export interface ConnectionTrackingParts {
   readonly run: Run;
   readonly log: Log;
   /** What the kernel tells in a file; rejects where there is none, or we may not read it. Default: of this host. */
-  readonly read?: (path: string) => Promise<string>;
+  readonly read?: ReadText;
 }
 
 /** Beyond these one would rather wait for the entries to end by themselves. */
 const maxAddresses = 256;
 /** Programs at a time. */
 const atOnce = 8;
-const countPath = '/proc/sys/net/netfilter/nf_conntrack_count';
-const listPath = '/proc/net/nf_conntrack';
-/** With more connections than these the list is not read: it would hold up everything else. */
+/** With more connections than these the list is not read. */
 const maxListed = 8192;
 
 export class ConnectionTracking {
   readonly #parts: ConnectionTrackingParts;
-  readonly #read: (path: string) => Promise<string>;
+  readonly #read: ReadText;
   readonly #waiting = new Set<string>();
   #running: Promise<void> | undefined;
 
   constructor(parts: ConnectionTrackingParts) {
     this.#parts = parts;
-    this.#read = parts.read ?? ((path) => readFile(path, 'latin1'));
+    this.#read = parts.read ?? readKernelText;
   }
 
   /**
@@ -81,9 +79,8 @@ export class ConnectionTracking {
   /** Every address that has a connection; undefined where there are too many, or the kernel does not tell us. */
   async #tracked(): Promise<ReadonlySet<string> | undefined> {
     try {
-      const count = Number(await this.#read(countPath));
-      if (count === 0) return new Set();
-      return count > maxListed ? undefined : addressesIn(await this.#read(listPath));
+      const list = await trackedConnections(maxListed, this.#read);
+      return list === undefined ? undefined : addressesIn(list);
     } catch {
       return undefined;
     }

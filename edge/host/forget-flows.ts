@@ -1,14 +1,12 @@
 /** Makes the kernel forget connections of dead paths that nobody has answered (unanswered-flows.ts). */
 
-import { readFile } from 'node:fs/promises';
 import type { Log } from '../../shared/core/base/ports.ts';
 import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from '../../shared/node/ffi/structs.ts';
+import { trackedConnections } from './tracked-connections.ts';
 import { deleteRequest, type UnansweredFlow, unansweredFlows } from './unanswered-flows.ts';
 
-const countPath = '/proc/sys/net/netfilter/nf_conntrack_count';
-const listPath = '/proc/net/nf_conntrack';
-/** With more connections than these the list is not read: it would hold up everything else. */
+/** With more connections than these the list is not read. */
 const maxListed = 32_768;
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
@@ -17,8 +15,8 @@ const NETLINK_NETFILTER = 12;
 /** Returns how many there were. Never rejects: without it they end by themselves. */
 export async function forgetUnanswered(slot: number, log: Log): Promise<number> {
   try {
-    if (Number(await readFile(countPath, 'latin1')) > maxListed) return 0;
-    const flows = unansweredFlows(await readFile(listPath, 'latin1'), slot);
+    const list = await trackedConnections(maxListed);
+    const flows = list === undefined ? [] : unansweredFlows(list, slot);
     return flows.length > 0 && sendAll(flows) ? flows.length : 0;
   } catch (cause) {
     log.debug('connections of a dead path are not forgotten', { why: String(cause) });
