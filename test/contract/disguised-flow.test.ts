@@ -18,7 +18,7 @@ import type { FlowBackend } from '../../shared/node/flows/contract.ts';
 import { startFlowThread } from '../../shared/node/flows/flow-thread-link.ts';
 import { silentLog } from '../../shared/node/log.ts';
 import { firstVersionFields, fullFields, rulesOf } from '../support/disguises.ts';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 
 const entry = new URL('../support/flow-role-program.ts', import.meta.url);
 const addresses = ['10.9.0.1', '10.9.0.2'] as const;
@@ -26,13 +26,7 @@ const to = parseAddress(addresses[1])!;
 const kinds = ffiAvailable().ok ? (['linux', 'dgram'] as const) : (['dgram'] as const);
 const noKey = new Uint8Array(32);
 
-function secret(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
-
-const secrets = [secret(41), secret(42)] as const;
+const secrets = [seededKey(41), seededKey(42)] as const;
 const publicKeys = secrets.map((one) => portableSuite.publicKey(one));
 
 /** Stands on the way of datagrams and remembers them. */

@@ -9,20 +9,14 @@ import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import type { FlowBackend } from '../../shared/node/flows/contract.ts';
 import { startFlowThread } from '../../shared/node/flows/flow-thread-link.ts';
 import { silentLog } from '../../shared/node/log.ts';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 
 const entry = new URL('../support/flow-role-program.ts', import.meta.url);
 const addresses = ['10.9.0.1', '10.9.0.2'] as const;
 const to = parseAddress(addresses[1])!;
 const kinds = ffiAvailable().ok ? (['linux', 'dgram'] as const) : (['dgram'] as const);
 
-function secret(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
-
-const secrets = [secret(31), secret(32)] as const;
+const secrets = [seededKey(31), seededKey(32)] as const;
 const publicKeys = secrets.map((one) => portableSuite.publicKey(one));
 
 describe.each(kinds)('two flow workers on %s sockets', (udp) => {

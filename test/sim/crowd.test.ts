@@ -2,16 +2,10 @@
 
 import { describe, expect, it } from 'vitest';
 import { portableSuite } from '../../shared/core/crypto/portable.ts';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 import { endpointOf, type Host, packet, textOf, World } from './world.ts';
 
-function key(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
-
-const publicOf = (seed: number): Uint8Array => portableSuite.publicKey(key(seed));
+const publicOf = (seed: number): Uint8Array => portableSuite.publicKey(seededKey(seed));
 
 function crowd(seed: number, clients: number): { world: World; edge: Host; hosts: Host[] } {
   const world = new World(seed, { loss: 0.05, duplicate: 0.05, delayMs: 20, jitterMs: 20 });
@@ -19,7 +13,7 @@ function crowd(seed: number, clients: number): { world: World; edge: Host; hosts
   const numbers = Array.from({ length: clients }, (_, i) => i + 1);
   edge.device.configure(
     {
-      privateKey: key(1000),
+      privateKey: seededKey(1000),
       peers: numbers.map((n) => ({ publicKey: publicOf(n), allowedIps: [`10.0.0.${n}/32`] })),
     },
     world.now,
@@ -28,7 +22,7 @@ function crowd(seed: number, clients: number): { world: World; edge: Host; hosts
     const host = world.addHost(`client ${n}`, `192.0.2.${n}:5000`);
     host.device.configure(
       {
-        privateKey: key(n),
+        privateKey: seededKey(n),
         peers: [{ publicKey: publicOf(1000), allowedIps: ['0.0.0.0/0'], endpoint: endpointOf(edge.address) }],
       },
       world.now,

@@ -6,15 +6,9 @@ import { portableSuite } from '../../shared/core/crypto/portable.ts';
 import type { DisguiseFields } from '../../shared/core/wire/disguise-fields.ts';
 import { plainRules } from '../../shared/core/wire/disguise-rules.ts';
 import { firstVersionFields, fullFields, rulesOf } from '../support/disguises.ts';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 import { refBlake2s, refHash } from '../vectors/openssl.ts';
 import { type Host, introduce, packet, textOf, type Weather, World } from './world.ts';
-
-function key(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
 
 interface Pair {
   readonly world: World;
@@ -28,8 +22,8 @@ function pair(a: DisguiseFields | undefined, b: DisguiseFields | undefined, weat
   const alice = world.addHost('alice', '192.0.2.1:1000');
   const bob = world.addHost('bob', '192.0.2.2:51820');
   introduce(world, alice, bob, {
-    a: { number: 1, secretKey: key(21), known: false },
-    b: { number: 2, secretKey: key(22), known: true },
+    a: { number: 1, secretKey: seededKey(21), known: false },
+    b: { number: 2, secretKey: seededKey(22), known: true },
   });
   for (const [host, fields] of [
     [alice, a],
@@ -109,8 +103,8 @@ describe('a disguised tunnel on the wire', () => {
     expect([initiation.length, u32(initiation, 0)]).toEqual([148, 1376979037]);
     expect([response.length, u32(response, 0)]).toEqual([92, 1283620850]);
     for (const [message, receiver] of [
-      [initiation, key(22)],
-      [response, key(21)],
+      [initiation, seededKey(22)],
+      [response, seededKey(21)],
     ] as const) {
       const label = Uint8Array.from('mac1----', (c) => c.charCodeAt(0));
       const macKey = refHash(label, portableSuite.publicKey(receiver));

@@ -1,13 +1,7 @@
 // What a device says of a network that loses datagrams on their way to it.
 import { describe, expect, test } from 'vitest';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 import { type Host, introduce, packet, World } from './world.ts';
-
-function key(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
 
 function pair(announceLostPackets: number): {
   readonly world: World;
@@ -17,8 +11,8 @@ function pair(announceLostPackets: number): {
   const world = new World(5);
   const alice = world.addHost('alice', '192.0.2.1:1000', { announceLostPackets });
   const bob = world.addHost('bob', '192.0.2.2:51820');
-  const a = { number: 1, secretKey: key(21), known: false };
-  introduce(world, alice, bob, { a, b: { number: 2, secretKey: key(22), known: true } });
+  const a = { number: 1, secretKey: seededKey(21), known: false };
+  introduce(world, alice, bob, { a, b: { number: 2, secretKey: seededKey(22), known: true } });
   world.send(alice, packet(4, 1, 2, 'hello'));
   world.run(100);
   return { world, alice, bob };

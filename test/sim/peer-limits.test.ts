@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { PeerLimits } from '../../shared/core/tunnel/config.ts';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 import { type Host, introduce, packet, World } from './world.ts';
 
 interface Limited {
@@ -12,20 +12,14 @@ interface Limited {
   limit(limits: PeerLimits): void;
 }
 
-function key(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
-
 /** With a session, and no limits yet. */
 function limited(): Limited {
   const world = new World(1, { loss: 0, duplicate: 0, delayMs: 1, jitterMs: 0 });
   const laptop = world.addHost('laptop', '192.0.2.1:1000');
   const edge = world.addHost('edge', '192.0.2.2:51820');
   introduce(world, laptop, edge, {
-    a: { number: 1, secretKey: key(11), known: false },
-    b: { number: 2, secretKey: key(12), known: true },
+    a: { number: 1, secretKey: seededKey(11), known: false },
+    b: { number: 2, secretKey: seededKey(12), known: true },
   });
   world.send(laptop, packet(4, 1, 2, 'hello'));
   world.run(100);

@@ -5,14 +5,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 import { fairWeather, type Host, introduce, packet, textOf, World } from './world.ts';
-
-function key(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
 
 const step = fc.record({
   from: fc.constantFrom('alice', 'bob'),
@@ -35,8 +29,8 @@ describe('an arbitrary schedule', () => {
         const alice = world.addHost('alice', '192.0.2.1:1000');
         const bob = world.addHost('bob', '192.0.2.2:51820');
         introduce(world, alice, bob, {
-          a: { number: 1, secretKey: key(1), known: false, keepalive: 25 },
-          b: { number: 2, secretKey: key(2), known: true },
+          a: { number: 1, secretKey: seededKey(1), known: false, keepalive: 25 },
+          b: { number: 2, secretKey: seededKey(2), known: true },
         });
         const sent = new Set<string>();
         const say = (host: Host, text: string): void => {
@@ -78,8 +72,8 @@ describe('an arbitrary schedule', () => {
     const alice = world.addHost('alice', '192.0.2.1:1000');
     const bob = world.addHost('bob', '192.0.2.2:51820');
     introduce(world, alice, bob, {
-      a: { number: 1, secretKey: key(1), known: false },
-      b: { number: 2, secretKey: key(2), known: true },
+      a: { number: 1, secretKey: seededKey(1), known: false },
+      b: { number: 2, secretKey: seededKey(2), known: true },
     });
     world.send(alice, packet(4, 1, 2, 'hello'));
     world.run(1000);
@@ -117,8 +111,8 @@ describe('an arbitrary schedule', () => {
     const alice = world.addHost('alice', '192.0.2.1:1000');
     const bob = world.addHost('bob', '192.0.2.2:51820');
     introduce(world, alice, bob, {
-      a: { number: 1, secretKey: key(1), known: false },
-      b: { number: 2, secretKey: key(2), known: true },
+      a: { number: 1, secretKey: seededKey(1), known: false },
+      b: { number: 2, secretKey: seededKey(2), known: true },
     });
 
     fc.assert(

@@ -1,17 +1,11 @@
 // Initiations that go to several places at once: who answers is where the peer is.
 import { describe, expect, test } from 'vitest';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 import { type Host, packet, textOf, World } from './world.ts';
 
 const nowhere = { address: '192.0.2.9', port: 1 };
 const elsewhere = { address: '192.0.2.9', port: 2 };
 const there = { address: '192.0.2.2', port: 51820 };
-
-function key(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
 
 interface Pair {
   readonly world: World;
@@ -26,7 +20,7 @@ function pair(): Pair {
   const alice = world.addHost('alice', '192.0.2.1:1000');
   const bob = world.addHost('bob', '192.0.2.2:51820');
   for (const host of [alice, bob]) {
-    host.device.configure({ privateKey: key(host === alice ? 1 : 2), peers: [] }, world.now);
+    host.device.configure({ privateKey: seededKey(host === alice ? 1 : 2), peers: [] }, world.now);
   }
   const keyOf = (host: Host): Uint8Array => host.device.status().publicKey ?? new Uint8Array(32);
   const [aliceKey, bobKey] = [keyOf(alice), keyOf(bob)];

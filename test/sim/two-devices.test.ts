@@ -1,14 +1,8 @@
 /** Two devices under a virtual clock: handshake, data, rekey, silence, roaming, hostile datagrams. */
 
 import { describe, expect, it } from 'vitest';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 import { type Host, introduce, packet, textOf, type Weather, World } from './world.ts';
-
-function key(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
 
 interface Pair {
   readonly world: World;
@@ -32,11 +26,11 @@ function pair(options: PairOptions = {}): Pair {
   introduce(world, alice, bob, {
     a: {
       number: 1,
-      secretKey: key(11),
+      secretKey: seededKey(11),
       known: options.bobKnowsAlice ?? false,
       ...(options.keepalive === undefined ? {} : { keepalive: options.keepalive }),
     },
-    b: { number: 2, secretKey: key(12), known: true },
+    b: { number: 2, secretKey: seededKey(12), known: true },
     ...(options.presharedKey === undefined ? {} : { presharedKey: options.presharedKey }),
   });
   return { world, alice, bob };
@@ -82,10 +76,14 @@ describe('two devices', () => {
   });
 
   it('need the same preshared key', () => {
-    const good = pair({ presharedKey: key(77) });
+    const good = pair({ presharedKey: seededKey(77) });
     const bad = pair();
     bad.alice.device.configure(
-      { peers: [{ publicKey: bad.bob.device.status().publicKey!, presharedKey: key(78), allowedIps: [] }] },
+      {
+        peers: [
+          { publicKey: bad.bob.device.status().publicKey!, presharedKey: seededKey(78), allowedIps: [] },
+        ],
+      },
       bad.world.now,
     );
 
@@ -312,10 +310,10 @@ describe('two devices', () => {
     world.send(alice, packet(4, 1, 2, 'a'));
     world.run(1000);
 
-    alice.device.configure({ privateKey: key(11), peers: [] }, world.now);
+    alice.device.configure({ privateKey: seededKey(11), peers: [] }, world.now);
     world.send(alice, packet(4, 1, 2, 'b'));
     world.run(1000);
-    alice.device.configure({ privateKey: key(99), peers: [] }, world.now);
+    alice.device.configure({ privateKey: seededKey(99), peers: [] }, world.now);
     world.send(alice, packet(4, 1, 2, 'c'));
     world.run(10_000);
 

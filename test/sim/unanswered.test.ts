@@ -1,13 +1,7 @@
 // What a device says of a send that nobody answers, and a new session on demand.
 import { describe, expect, test } from 'vitest';
-import { seededEntropy } from '../support/seeded.ts';
+import { seededKey } from '../support/seeded.ts';
 import { type Host, introduce, packet, textOf, World } from './world.ts';
-
-function key(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
-}
 
 function pair(announceUnansweredMs: number): {
   readonly world: World;
@@ -17,8 +11,8 @@ function pair(announceUnansweredMs: number): {
   const world = new World(3);
   const alice = world.addHost('alice', '192.0.2.1:1000', { announceUnansweredMs });
   const bob = world.addHost('bob', '192.0.2.2:51820');
-  const a = { number: 1, secretKey: key(11), known: false };
-  introduce(world, alice, bob, { a, b: { number: 2, secretKey: key(12), known: true } });
+  const a = { number: 1, secretKey: seededKey(11), known: false };
+  introduce(world, alice, bob, { a, b: { number: 2, secretKey: seededKey(12), known: true } });
   world.send(alice, packet(4, 1, 2, 'hello'));
   world.run(100);
   world.send(bob, packet(4, 2, 1, 'hello'));

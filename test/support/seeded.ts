@@ -22,3 +22,10 @@ export function seededEntropy(seed: number): Entropy {
     },
   };
 }
+
+/** The 32 bytes of a secret key, the same for the same seed. */
+export function seededKey(seed: number): Uint8Array {
+  const bytes = new Uint8Array(32);
+  seededEntropy(seed).fill(bytes);
+  return bytes;
+}

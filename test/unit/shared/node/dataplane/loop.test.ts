@@ -15,7 +15,7 @@ import { WorkerMemory } from '../../../../../shared/node/ffi/memory.ts';
 import { TunMemory } from '../../../../../shared/node/tun/tun-memory.ts';
 import { UdpWire } from '../../../../../shared/node/udp/udp-memory.ts';
 import { packet, textOf } from '../../../../sim/world.ts';
-import { seededEntropy, seededRandom } from '../../../../support/seeded.ts';
+import { seededEntropy, seededKey, seededRandom } from '../../../../support/seeded.ts';
 
 class HandClock implements Clock {
   readonly kind = 'process';
@@ -26,12 +26,6 @@ class HandClock implements Clock {
   unix(): ReturnType<Clock['unix']> {
     return unixMs(1_700_000_000_000 + this.at);
   }
-}
-
-function secret(seed: number): Uint8Array {
-  const bytes = new Uint8Array(32);
-  seededEntropy(seed).fill(bytes);
-  return bytes;
 }
 
 function end(name: string, wire: UdpWire, address: string, clock: HandClock, seed: number) {
@@ -56,7 +50,7 @@ function twoEnds() {
   const wire = new UdpWire({ random: seededRandom(1) });
   const a = end('a', wire, '192.0.2.1', clock, 1);
   const b = end('b', wire, '192.0.2.2', clock, 2);
-  const [secretA, secretB] = [secret(21), secret(22)];
+  const [secretA, secretB] = [seededKey(21), seededKey(22)];
   b.commands.configure({
     privateKey: secretB,
     listenPort: 51820,
