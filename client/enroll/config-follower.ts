@@ -7,6 +7,7 @@
 import type { Log } from '../../shared/core/base/ports.ts';
 import { minuteMs, secondMs } from '../../shared/core/base/time.ts';
 import type { ConfigEvent } from '../../shared/core/registration/config-events.ts';
+import { startIdleTimer } from '../../shared/node/idle-timer.ts';
 import type { EdgeEvents } from './edge-events.ts';
 import type { EnrollmentDesk } from './enrollment-desk.ts';
 import type { SilentEdge } from './silent-edge.ts';
@@ -110,7 +111,7 @@ export class ConfigFollower {
     if (edge !== this.#known) return;
     const waitMs = this.#retryMs;
     this.#retryMs = Math.min(longestRetryMs, waitMs * 2);
-    this.#endWait = (this.#parts.after ?? timeout)(waitMs, () => void this.#listen(edge));
+    this.#endWait = (this.#parts.after ?? startIdleTimer)(waitMs, () => void this.#listen(edge));
   }
 
   #hear(edge: string, event: ConfigEvent): void {
@@ -123,7 +124,7 @@ export class ConfigFollower {
       this.#parts.onLook?.(edge, event);
       return;
     }
-    const { reconnect, log, after = timeout } = this.#parts;
+    const { reconnect, log, after = startIdleTimer } = this.#parts;
     log.info('the edge ends and may come back');
     this.#stopping = edge;
     const absenceMs = Math.min(longestAbsenceMs, event.backInMs ?? usualAbsenceMs);
@@ -152,10 +153,4 @@ function interval(periodMs: number, run: () => void): () => void {
   const timer = setInterval(run, periodMs);
   timer.unref();
   return () => clearInterval(timer);
-}
-
-function timeout(delayMs: number, run: () => void): () => void {
-  const timer = setTimeout(run, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

@@ -7,6 +7,7 @@
 import type { Log } from '../../shared/core/base/ports.ts';
 import { secondMs } from '../../shared/core/base/time.ts';
 import type { FamiliesChoice } from '../../shared/core/registration/api.ts';
+import { startIdleTimer } from '../../shared/node/idle-timer.ts';
 import type { Driver } from '../driver/driver.ts';
 import type { SettingsStore } from '../settings/store.ts';
 import type { EnrollmentDesk } from './enrollment-desk.ts';
@@ -59,7 +60,7 @@ export class FamiliesTeller {
   }
 
   async #tell(edge: string, told: string, tries: number): Promise<void> {
-    const { enrollment, log, after = timeout } = this.#parts;
+    const { enrollment, log, after = startIdleTimer } = this.#parts;
     try {
       await enrollment.call(edge, 'chooseFamilies', { families: this.#wanted() });
     } catch (cause) {
@@ -95,10 +96,4 @@ export function followFamilies(parts: FollowFamiliesParts): FamiliesTeller {
   driver.onChange(() => teller.handleChange());
   settings.onChange(() => teller.handleChange());
   return teller;
-}
-
-function timeout(delayMs: number, run: () => void): () => void {
-  const timer = setTimeout(run, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

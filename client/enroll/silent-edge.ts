@@ -5,6 +5,7 @@
 
 import type { Log } from '../../shared/core/base/ports.ts';
 import { minuteMs, secondMs } from '../../shared/core/base/time.ts';
+import { startIdleTimer } from '../../shared/node/idle-timer.ts';
 
 export interface SilentEdgeParts {
   /** Asks the edge from outside of the tunnel; true where its file has changed. */
@@ -48,7 +49,7 @@ export class SilentEdge {
   }
 
   #wait(edge: string): void {
-    const { after = timeout } = this.#parts;
+    const { after = startIdleTimer } = this.#parts;
     this.#endWait = after(this.#waitMs, () => void this.#ask(edge));
     this.#waitMs = Math.min(longestMs, this.#waitMs * 2);
   }
@@ -66,10 +67,4 @@ export class SilentEdge {
     }
     this.#wait(edge);
   }
-}
-
-function timeout(delayMs: number, run: () => void): () => void {
-  const timer = setTimeout(run, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

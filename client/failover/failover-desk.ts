@@ -9,6 +9,7 @@ import type { Log } from '../../shared/core/base/ports.ts';
 import { after, type MonoMs, secondMs } from '../../shared/core/base/time.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
 import type { Clock } from '../../shared/node/clock.ts';
+import { startIdleTimer } from '../../shared/node/idle-timer.ts';
 import type { ConnectionState, Reach } from '../connection/state.ts';
 import {
   type EdgeRecords,
@@ -291,23 +292,17 @@ export class FailoverDesk {
 
   #pause(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
-      (this.#parts.after ?? timeout)(delayMs, resolve);
+      (this.#parts.after ?? startIdleTimer)(delayMs, resolve);
     });
   }
 
   #wait(name: 'round' | 'handshake', delayMs: number, run: () => void): void {
     this.#end(name);
-    this.#ends.set(name, (this.#parts.after ?? timeout)(delayMs, run));
+    this.#ends.set(name, (this.#parts.after ?? startIdleTimer)(delayMs, run));
   }
 
   #end(name: 'round' | 'handshake'): void {
     this.#ends.get(name)?.();
     this.#ends.delete(name);
   }
-}
-
-function timeout(delayMs: number, run: () => void): () => void {
-  const timer = setTimeout(run, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

@@ -8,6 +8,7 @@
 import type { Log } from '../../shared/core/base/ports.ts';
 import { minuteMs, secondMs } from '../../shared/core/base/time.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
+import { startIdleTimer } from '../../shared/node/idle-timer.ts';
 
 /** What the tunnel is given. */
 export interface SessionKeys {
@@ -125,7 +126,7 @@ export class SessionKeeper {
     for (let i = 0; i < looks; i++) {
       if (round !== this.#round || (await this.#lastHandshake()) > since) return;
       await new Promise<void>((resolve) => {
-        (this.#parts.after ?? timeout)(lookMs, resolve);
+        (this.#parts.after ?? startIdleTimer)(lookMs, resolve);
       });
     }
     throw new Error('the edge did not answer with the new key');
@@ -137,7 +138,7 @@ export class SessionKeeper {
   }
 
   #wait(delayMs: number, edge: string): void {
-    this.#endWait = (this.#parts.after ?? timeout)(delayMs, () => {
+    this.#endWait = (this.#parts.after ?? startIdleTimer)(delayMs, () => {
       this.#endWait = undefined;
       if (this.#edge === edge) void this.#begin(edge);
     });
@@ -155,10 +156,4 @@ function isFinal(cause: unknown): boolean {
 
 function whyOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
-}
-
-function timeout(delayMs: number, run: () => void): () => void {
-  const timer = setTimeout(run, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

@@ -9,6 +9,7 @@ import type { Entropy, Log } from '../../shared/core/base/ports.ts';
 import type { Clock } from '../../shared/node/clock.ts';
 import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import { StackTunnel } from '../../shared/node/flows/stack-tunnel.ts';
+import { startIdleTimer } from '../../shared/node/idle-timer.ts';
 import type { PathConfig, PathsConfig } from '../config-paths.ts';
 import { type FlowRequest, PathChooser } from './choose-flow.ts';
 import type { Timing } from './dial-race.ts';
@@ -263,11 +264,7 @@ function openTunnel(config: HopConfig, log: Log): HopTunnel {
 export function systemTiming(clock: Clock): Timing {
   return {
     now: () => clock.now(),
-    after: (ms, run) => {
-      const timer = setTimeout(run, ms);
-      timer.unref();
-      return () => clearTimeout(timer);
-    },
+    after: startIdleTimer,
   };
 }
 

@@ -30,6 +30,7 @@ export const nodeRooms: readonly string[] = [
   'run.ts',
   'hold.ts',
   'heap.ts',
+  'idle-timer.ts',
   'http.ts',
   'kernel',
   'crypto',
