@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { describeWith } from '../support/requires.ts';
-import { DnsWorld, end, type Laptop, networkFile, sh } from './support/dns-world.ts';
+import { DnsWorld, end, type Laptop, networkFile, networkServer, sh } from './support/dns-world.ts';
 
 const needs = {
   namespaces: true,
@@ -101,6 +101,25 @@ AllowedIPs = 0.0.0.0/0, ::/0
     machine.ok('mode', mode);
     machine.ok('import', file);
   }
+
+  test('asks a name whose rule says so of a server behind the tunnel, and one of the closed network of nobody', async () => {
+    await boot('tunnel+doh');
+    machine.ok('dns', 'fallback', 'add', 'inside.example', gateway, '--via', 'tunnel');
+    machine.ok('dns', 'fallback', 'add', 'around.example', networkServer);
+    machine.connect();
+    await vi.waitFor(() => expect(machine.health()).toEqual([]), patience);
+    await world.take();
+
+    const found = ['files.inside.example', 'www.example'].map((name) => machine.lookUp(name));
+    const around = machine.ok('dns', 'test', 'printer.around.example');
+    const asked = await world.take();
+
+    // The edge's own resolver asks by TLS, ours by HTTPS.
+    expect(found).toEqual([viaDot, viaDoh]);
+    expect(around).toContain('SERVFAIL');
+    expect(asked.filter(({ way }) => way === 'plain')).toEqual([]);
+    expect(asked.map(({ name }) => name)).not.toContain('printer.around.example');
+  });
 
   test.for([
     ['tunnel+doh', viaDoh],
