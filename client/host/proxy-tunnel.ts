@@ -176,9 +176,9 @@ export class ProxyTunnel implements ProxyPort {
   }
 
   /** As of HostTunnel. */
-  async rekey(keys: SessionKeys | undefined): Promise<void> {
+  async rekey(keys: SessionKeys | undefined, present: 'goes on' | 'ends'): Promise<void> {
     const run = this.#run;
-    if (run !== undefined) await this.#open?.backend.configure(rekeyFor(run.plan, keys));
+    if (run !== undefined) await this.#open?.backend.configure(rekeyFor(run.plan, keys, present));
   }
 
   async probe(): Promise<void> {

@@ -42,14 +42,19 @@ export function copiesFor({ edge }: TunnelPlan, places: readonly Endpoint[], ask
 }
 
 /** The tunnel goes on with keys for one session, or with those of its file, and asks for a new session at once. */
-export function rekeyFor({ edge }: TunnelPlan, keys: SessionKeys | undefined): DeviceChange {
+export function rekeyFor(
+  { edge }: TunnelPlan,
+  keys: SessionKeys | undefined,
+  present: 'goes on' | 'ends',
+): DeviceChange {
   const { interface: own, peers } = edge.config;
   const privateKey = keys?.privateKey ?? own.privateKey;
   const [peer] = peers;
   if (peer === undefined || privateKey === undefined) return { peers: [] };
   const presharedKey = keys?.presharedKey ?? peer.presharedKey ?? zeroKey();
   const { publicKey } = peer;
-  return { privateKey, peers: [{ publicKey, updateOnly: true, presharedKey, renew: true, allowedIps: [] }] };
+  const renewed = { publicKey, updateOnly: true, presharedKey, renew: true, allowedIps: [] };
+  return { privateKey, keepSessions: present === 'goes on', peers: [renewed] };
 }
 
 export interface AnnounceOptions {

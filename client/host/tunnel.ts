@@ -133,9 +133,9 @@ export class HostTunnel implements TunnelPort {
   }
 
   /** Goes on with these keys; absent: with those of the file. Nothing happens without a tunnel. */
-  async rekey(keys: SessionKeys | undefined): Promise<void> {
+  async rekey(keys: SessionKeys | undefined, present: 'goes on' | 'ends'): Promise<void> {
     const open = this.#open;
-    if (open !== undefined) await open.backend.configure(rekeyFor(open.plan, keys));
+    if (open !== undefined) await open.backend.configure(rekeyFor(open.plan, keys, present));
   }
 
   async status(): Promise<DeviceStatus | undefined> {

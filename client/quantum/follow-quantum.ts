@@ -16,7 +16,7 @@ import { SessionKeeper, type SessionKeys } from './session-keeper.ts';
 
 /** A tunnel whose keys can be other ones than its file's. */
 export interface RekeyedTunnel extends Pick<TunnelPort, 'status'> {
-  rekey(keys: SessionKeys | undefined): Promise<void>;
+  rekey(keys: SessionKeys | undefined, present: 'goes on' | 'ends'): Promise<void>;
 }
 
 export interface FollowQuantumParts {
@@ -65,7 +65,7 @@ export function followQuantum(parts: FollowQuantumParts): QuantumSide {
         ask: (request) => enrollment.call(edge, 'openSession', request),
       });
     },
-    rekey: (keys) => tunnel().rekey(keys),
+    rekey: (keys, present) => tunnel().rekey(keys, present),
     status: () => tunnel().status(),
     onChange: () => undefined,
     log,

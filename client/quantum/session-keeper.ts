@@ -23,8 +23,11 @@ export interface SessionKeeperParts {
   readonly isWanted: () => boolean;
   /** Agrees on keys with that edge. Rejects where it cannot. */
   readonly agree: (edge: string) => Promise<SessionKeys>;
-  /** The tunnel goes on with these; absent: with the device's own key. Does nothing without a tunnel. */
-  readonly rekey: (keys: SessionKeys | undefined) => Promise<void>;
+  /**
+   * The tunnel goes on with these; absent: with the device's own key. `present`: the session in use carries packets until
+   * there is a new one, or ends, where nobody answers in it. Does nothing without a tunnel.
+   */
+  readonly rekey: (keys: SessionKeys | undefined, present: 'goes on' | 'ends') => Promise<void>;
   readonly status: () => Promise<Pick<DeviceStatus, 'peers'> | undefined>;
   /** The status has changed. */
   readonly onChange: () => void;
@@ -87,7 +90,8 @@ export class SessionKeeper {
     this.#phase = 'none';
     if (!this.#isRekeyed) return;
     this.#isRekeyed = false;
-    this.#parts.rekey(undefined).catch((cause: unknown) => {
+    const { rekey, connectedTo } = this.#parts;
+    rekey(undefined, connectedTo() === undefined ? 'ends' : 'goes on').catch((cause: unknown) => {
       this.#parts.log.warn('the tunnel did not take its own key back', { why: String(cause) });
     });
   }
@@ -104,7 +108,7 @@ export class SessionKeeper {
       if (round !== this.#round) return;
       this.#phase = 'proving';
       this.#isRekeyed = true;
-      await rekey(keys);
+      await rekey(keys, 'goes on');
       await this.#prove(round, since);
       if (round !== this.#round) return;
       this.#phase = 'held';

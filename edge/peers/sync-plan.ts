@@ -3,7 +3,8 @@
  * it answers with a plan, and moves on when the plan was carried out.
  *
  * A key that is being replaced: an address belongs to one peer, so the former key keeps the addresses while
- * the new one is a peer without any, until the new one is heard (or the overlap ends) and takes them over.
+ * the new one is a peer without any, until the new one is heard (or the overlap ends) and takes them over. The tunnel
+ * moves them itself with the first packet (`claims`); what is planned here afterwards says the same.
  */
 
 import type { UnixMs } from '../../shared/core/base/time.ts';
@@ -38,6 +39,8 @@ type Installed = ReadonlyMap<string, PeerState>;
 interface PeerState {
   readonly publicKey: Uint8Array;
   readonly addresses: readonly string[];
+  /** What it takes over as soon as it is used, without waiting for us: no packet is lost between. */
+  readonly claims: readonly string[];
   readonly presharedKey?: Uint8Array;
 }
 
@@ -188,11 +191,11 @@ export class DevicePeers {
     const { current, next } = this.#sessions.of(device.id) ?? {};
     if (current === undefined && next === undefined) return stored;
     const wanted = new Map<string, PeerState>();
-    for (const [key, peer] of stored)
-      wanted.set(key, current === undefined ? peer : { ...peer, addresses: [] });
-    if (current !== undefined)
-      wanted.set(keyText(current.publicKey), { ...current, addresses: prefixesOf(device) });
-    if (next !== undefined) wanted.set(keyText(next.publicKey), { ...next, addresses: [] });
+    const addresses = prefixesOf(device);
+    const waiting = { addresses: [], claims: addresses };
+    for (const [key, peer] of stored) wanted.set(key, current === undefined ? peer : { ...peer, ...waiting });
+    if (current !== undefined) wanted.set(keyText(current.publicKey), { ...current, addresses, claims: [] });
+    if (next !== undefined) wanted.set(keyText(next.publicKey), { ...next, ...waiting });
     return wanted;
   }
 
@@ -201,11 +204,11 @@ export class DevicePeers {
     const addresses = prefixesOf(device);
     const current = keyText(publicKey);
     if (formerKey === undefined || formerKey.until <= now || this.#heard.has(current)) {
-      return new Map([[current, { publicKey, addresses }]]);
+      return new Map([[current, { publicKey, addresses, claims: [] }]]);
     }
     return new Map<string, PeerState>([
-      [keyText(formerKey.publicKey), { publicKey: formerKey.publicKey, addresses }],
-      [current, { publicKey, addresses: [] }],
+      [keyText(formerKey.publicKey), { publicKey: formerKey.publicKey, addresses, claims: [] }],
+      [current, { publicKey, addresses: [], claims: addresses }],
     ]);
   }
 
@@ -233,9 +236,9 @@ function prefixesOf(device: DeviceRecord): readonly string[] {
 }
 
 /** The tunnel keeps the key: the sender may wipe its own. */
-function installation({ publicKey, addresses, presharedKey }: PeerState): PeerChange {
+function installation({ publicKey, addresses, claims, presharedKey }: PeerState): PeerChange {
   const secret = presharedKey === undefined ? {} : { presharedKey: presharedKey.slice() };
-  return { publicKey, ...secret, replaceAllowedIps: true, allowedIps: addresses };
+  return { publicKey, ...secret, replaceAllowedIps: true, allowedIps: addresses, claims };
 }
 
 function addressesOf(installed: Installed): readonly string[] {
@@ -243,7 +246,7 @@ function addressesOf(installed: Installed): readonly string[] {
 }
 
 function sameAddresses(a: PeerState | undefined, b: PeerState): boolean {
-  return a !== undefined && a.addresses.join() === b.addresses.join();
+  return a !== undefined && a.addresses.join() === b.addresses.join() && a.claims.join() === b.claims.join();
 }
 
 function samePeers(a: Installed, b: Installed): boolean {

@@ -19,6 +19,11 @@ export type BackendChoice = (typeof backendChoices)[number];
 export interface DeviceChange {
   /** 32 bytes; all zeros removes the key. */
   readonly privateKey?: Uint8Array;
+  /**
+   * Our extension of the protocol: with another private key the present sessions go on until there are new ones. Without
+   * it they end at once, as WireGuard's do.
+   */
+  readonly keepSessions?: boolean;
   /** 0 asks for any free port. */
   readonly listenPort?: number;
   /** Firewall mark of outgoing datagrams; 0 removes it. */
@@ -50,6 +55,11 @@ export interface PeerChange {
   readonly alsoTo?: readonly Endpoint[];
   readonly replaceAllowedIps?: boolean;
   readonly allowedIps: readonly PrefixText[];
+  /**
+   * Ours as well: prefixes that pass to this peer with the first packet of a session made from now on, that packet
+   * included; one that has none left then is silent. Replaces those of before; none at all forgets them.
+   */
+  readonly claims?: readonly PrefixText[];
   /** Our extension of the protocol: prefixes to take away from this peer. */
   readonly removeAllowedIps?: readonly PrefixText[];
   /** Ours as well: how fast the peer may be and how much it may move. */

@@ -8,7 +8,7 @@ import { macKey } from '../admission/macs.ts';
 import { assert } from '../base/assert.ts';
 import { equalBytes, isZero, wipe } from '../base/bytes.ts';
 import { type Endpoint, endpointSize, sameRemote } from '../base/endpoint.ts';
-import { parsePrefix, readEndpoint, writeEndpoint } from '../base/ip.ts';
+import { type Prefix, parsePrefix, readEndpoint, writeEndpoint } from '../base/ip.ts';
 import { type MonoMs, secondMs } from '../base/time.ts';
 import type { Keypair } from '../session/keypair.ts';
 import { Disguise } from '../wire/disguise.ts';
@@ -17,7 +17,7 @@ import type { CoreStatus, DeviceChange, PeerChange, PeerLimits, PeerStatus } fro
 import type { TunnelContext } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
 import { LossGauge } from './loss-gauge.ts';
-import { maxCopies, Peer } from './peer.ts';
+import { maxClaims, maxCopies, Peer } from './peer.ts';
 import { limitsAnything, PeerLimiter } from './peer-limit.ts';
 import type { StagedBudget } from './staged.ts';
 
@@ -36,7 +36,7 @@ export class Configurator {
   }
 
   apply(change: DeviceChange, now: MonoMs): void {
-    if (change.privateKey !== undefined) this.#setPrivateKey(change.privateKey);
+    if (change.privateKey !== undefined) this.#setPrivateKey(change.privateKey, change.keepSessions === true);
     if (change.disguise !== undefined) this.#setDisguise(change.disguise);
     if (change.replacePeers === true) this.#removeAll();
     for (const peerChange of change.peers) this.#applyPeer(peerChange, now);
@@ -59,7 +59,7 @@ export class Configurator {
     this.#forgetIdentity();
   }
 
-  #setPrivateKey(secretKey: Uint8Array): void {
+  #setPrivateKey(secretKey: Uint8Array, keepSessions: boolean): void {
     const { suite, identity, peers } = this.#context;
     // Tools set the same key again and again; sessions must survive that.
     if (identity !== undefined && equalBytes(identity.secretKey, secretKey)) return;
@@ -71,7 +71,8 @@ export class Configurator {
       this.#context.identity = { secretKey: secretKey.slice(), publicKey, mac1Key: macKey(suite, publicKey) };
     }
     for (const peer of peers.values()) {
-      this.#handshakes.forget(peer);
+      if (keepSessions) this.#handshakes.forgetPending(peer);
+      else this.#handshakes.forget(peer);
       this.#share(peer);
     }
   }
@@ -106,6 +107,7 @@ export class Configurator {
       assert(writeEndpoint(peer.endpoint, 0, change.endpoint), 'the endpoint was validated');
     }
     this.#applyAllowedIps(peer, change);
+    if (change.claims !== undefined) peer.claims = prefixesOf(change.claims);
     if (change.limits !== undefined) applyLimits(peer, change.limits, this.#pacedBudget);
     if (change.persistentKeepalive !== undefined) {
       const before = peer.persistentKeepaliveMs;
@@ -200,6 +202,15 @@ export class Configurator {
       ...(peer.limiter === undefined ? {} : limitsStatus(peer.limiter)),
     };
   }
+}
+
+function prefixesOf(texts: readonly string[]): readonly Prefix[] {
+  assert(texts.length <= maxClaims, 'the claims were validated');
+  return texts.map((text) => {
+    const prefix = parsePrefix(text);
+    assert(prefix !== undefined, 'the prefix was validated');
+    return prefix;
+  });
 }
 
 /** Each place once. What passes the limit is left out: there are others. */

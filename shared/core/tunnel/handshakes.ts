@@ -46,7 +46,7 @@ export class Handshakes {
       drop(this.#context, 'staging-full', peer.staged.clear());
       peer.keepaliveStaged = false;
       peer.timers.clear('keepalive');
-      this.#forgetPending(peer);
+      this.forgetPending(peer);
       timers.forgetLater(peer, now);
       announce(this.#context, { kind: 'gave-up', publicKey: peer.publicKey });
       return;
@@ -62,7 +62,7 @@ export class Handshakes {
     const offset = reserveMessage(this.#context, out, messageType.initiation);
     const address = out.addAddress(peer.endpoint, 0);
     if (offset < 0 || address < 0) return;
-    this.#forgetPending(peer);
+    this.forgetPending(peer);
     const localIndex = indices.insert({ peer, keypair: undefined }, entropy);
     if (localIndex === undefined) return;
     const timestamp = nextTimestamp(peer.sentTimestamp, unixMs(now + this.#context.unixOffsetMs));
@@ -211,17 +211,45 @@ export class Handshakes {
     return peer;
   }
 
-  /** Both sides are known to have the session. */
+  /** Both sides are known to have the session: what the peer claims is its own from here on. */
   established(peer: Peer, now: MonoMs): void {
     this.#context.timers.completed(peer);
     peer.lastHandshakeUnixMs = Math.round(now + this.#context.unixOffsetMs);
+    if (peer.claims.length > 0) this.#takeOver(peer);
+  }
+
+  /** Before the packet that confirms the session is looked at, so that not even that one is lost. */
+  #takeOver(peer: Peer): void {
+    const { allowedIps } = this.#context;
+    for (const { address, bits } of peer.claims) {
+      const before = address.length === 4 ? allowedIps.lookup4(address, 0) : allowedIps.lookup6(address, 0);
+      allowedIps.insert(address, bits, peer);
+      if (before !== undefined && before !== peer && allowedIps.entriesOf(before).length === 0)
+        this.#silence(before);
+    }
+    peer.claims = [];
+  }
+
+  /** Nothing waits for it and nothing is asked of it. Its sessions can still be heard until they end. */
+  #silence(peer: Peer): void {
+    this.forgetPending(peer);
+    peer.staged.clear();
+    peer.keepaliveStaged = false;
+    for (const timer of [
+      'retransmit-initiation',
+      'new-handshake',
+      'keepalive',
+      'unanswered',
+      'paced',
+    ] as const)
+      peer.timers.clear(timer);
   }
 
   /** Forgets every session, and the handshake under way. */
   forget(peer: Peer): void {
     const had = peer.keyring.current !== undefined;
     peer.keyring.clear();
-    this.#forgetPending(peer);
+    this.forgetPending(peer);
     peer.lastInitiationAt = undefined;
     peer.staged.clear();
     peer.keepaliveStaged = false;
@@ -260,7 +288,8 @@ export class Handshakes {
     }
   }
 
-  #forgetPending(peer: Peer): void {
+  /** Forgets the handshake under way; sessions go on. */
+  forgetPending(peer: Peer): void {
     if (peer.pending === undefined) return;
     this.#context.indices.delete(peer.pending.localIndex);
     peer.pending.wipe();

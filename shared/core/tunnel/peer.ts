@@ -6,6 +6,7 @@
 import type { CookieJar } from '../admission/cookie-jar.ts';
 import { Deadlines } from '../base/deadlines.ts';
 import { endpointSize } from '../base/endpoint.ts';
+import type { Prefix } from '../base/ip.ts';
 import type { MonoMs } from '../base/time.ts';
 import type { InitiatorHandshake } from '../noise/initiator.ts';
 import type { Keypair } from '../session/keypair.ts';
@@ -33,6 +34,9 @@ export type PeerTimer = (typeof peerTimers)[number];
 /** Places for copies of an initiation: every port and address family of an edge. */
 export const maxCopies = 32;
 
+/** The addresses of one device, and room. */
+export const maxClaims = 16;
+
 export interface PeerOptions {
   readonly publicKey: Uint8Array;
   readonly cookieJar: CookieJar;
@@ -58,6 +62,8 @@ export class Peer {
   pendingMessage: Uint8Array | undefined;
   /** Where copies of initiations go: endpoint records, at most `maxCopies`. */
   alsoTo: readonly Uint8Array[] = [];
+  /** What passes to this peer with the first packet of its next session, at most `maxClaims`. */
+  claims: readonly Prefix[] = [];
   /** Of `alsoTo`, how many have the initiation under way. */
   copied = 0;
 

@@ -26,8 +26,9 @@ function world() {
       if (now.fails !== undefined) throw now.fails;
       return { privateKey: new Uint8Array(32).fill(++made), presharedKey: new Uint8Array(32) };
     },
-    rekey: async (keys: SessionKeys | undefined) => {
-      told.push(keys === undefined ? 'own key' : `key ${keys.privateKey[0]}`);
+    rekey: async (keys: SessionKeys | undefined, present) => {
+      const key = keys === undefined ? 'own key' : `key ${keys.privateKey[0]}`;
+      told.push(present === 'ends' ? `${key} at once` : key);
       if (now.answers) now.handshakeMs++;
     },
     status: async () => ({ peers: [{ lastHandshakeMs: now.handshakeMs } as never] }),
@@ -89,7 +90,7 @@ test('the edge falls silent: the own key comes back at once, and the next connec
   expect(keeper.isHeld).toBe(false);
   await connect('home');
 
-  expect(told).toEqual(['agree home', 'key 1', 'own key', 'agree home', 'key 2']);
+  expect(told).toEqual(['agree home', 'key 1', 'own key at once', 'agree home', 'key 2']);
 });
 
 test('keys are renewed after an hour, and the tunnel stays safe meanwhile', async () => {

@@ -72,6 +72,19 @@ test('a key for a session waits without addresses, and takes them over when it i
   expect(peers.deviceOf(session(2).publicKey)?.id).toBe('d');
 });
 
+test('whoever waits claims the addresses, whoever has them does not', () => {
+  const { peers, settle } = world();
+  const claims = (): Record<number, unknown> =>
+    Object.fromEntries(peers.plan(now).peers.map(({ publicKey, claims: all }) => [publicKey[0], all]));
+  peers.openSession('d', session(2));
+  expect(claims()).toEqual({ 2: ['10.83.0.2/32'] });
+  settle();
+
+  peers.heard(session(2).publicKey);
+
+  expect(claims()).toEqual({ 1: ['10.83.0.2/32'], 2: [] });
+});
+
 test('the device begins anew with its own key: the session is gone and its addresses are back', () => {
   const { peers, settle } = world();
   peers.openSession('d', session(2));
