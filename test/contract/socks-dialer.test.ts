@@ -1,13 +1,11 @@
 // The dialer of `culvert exec` is held to the same contract as all others: by way of the real proxy.
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { SocksDialer } from '../../client/exec/socks-dialer.ts';
 import { ProxyServer } from '../../client/proxy/server.ts';
 import { silentLog } from '../../shared/node/log.ts';
 import { DirectDialer } from '../support/direct-dialer.ts';
-import { type DialerWorld, dialerContract, type Place } from './dialer.ts';
+import { type DialerWorld, dialerContract } from './dialer.ts';
+import { loopbackServers } from './loopback-servers.ts';
 
 const host = '127.0.0.1';
 const credentials = { username: 'user', password: 'päss' };
@@ -43,7 +41,6 @@ describe('SocksDialer', () => {
 });
 
 async function openWorld(withPassword: boolean): Promise<DialerWorld> {
-  const closers: (() => void)[] = [];
   const login = withPassword ? { credentials } : {};
   const proxy = new ProxyServer({
     dialer: new DirectDialer({ 'known_name.test': host }),
@@ -52,47 +49,14 @@ async function openWorld(withPassword: boolean): Promise<DialerWorld> {
   });
   await proxy.listen(0);
   proxy.setGate({ kind: 'open' });
-  const listen = async (server: Server): Promise<Place> => {
-    server.listen(0, host);
-    await once(server, 'listening');
-    return { host, port: (server.address() as AddressInfo).port };
-  };
+  const servers = loopbackServers(host);
   return {
     dialer: new SocksDialer({ host, port: proxy.port, ...(withPassword ? credentials : {}) }),
     knownName: 'known_name.test',
     unknownName: 'unknown.test',
-    serveTcp: (onStream) => {
-      const sockets: Socket[] = [];
-      const server = createServer({ allowHalfOpen: true }, (socket) => {
-        sockets.push(socket);
-        onStream(socket);
-      });
-      closers.push(() => {
-        server.close();
-        for (const socket of sockets) socket.destroy();
-      });
-      return listen(server);
-    },
-    serveUdpEcho: async () => {
-      const socket = createSocket('udp4');
-      socket.on('message', (bytes, from) => socket.send(bytes, from.port, from.address));
-      socket.bind(0, host);
-      await once(socket, 'listening');
-      closers.push(() => socket.close());
-      return { host, port: socket.address().port };
-    },
-    closedPlace: async () => {
-      const server = createServer();
-      const place = await listen(server);
-      server.close();
-      await once(server, 'close');
-      return place;
-    },
-    reset: (stream) => {
-      if (stream instanceof Socket) stream.resetAndDestroy();
-    },
+    ...servers,
     close: async () => {
-      for (const close of closers) close();
+      await servers.close();
       await proxy.close();
     },
   };

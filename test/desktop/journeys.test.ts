@@ -2,16 +2,13 @@
 // a fake: whether main obeys is proved elsewhere.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Browser } from 'playwright-core';
 import { encodeQR } from 'qr';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Snapshot } from '../../desktop/bridge/ipc.ts';
-import { buildView } from '../../desktop/build/build-view.ts';
 import { describeWith } from '../support/requires.ts';
+import { Person } from './support/person.ts';
 import { results, scenes, sceneTime } from './support/scenes.ts';
-import { launch, ViewWindow } from './support/window.ts';
 
-const folder = fileURLToPath(new URL('../../dist/desktop/app-for-journeys/', import.meta.url));
 const sheet = fileURLToPath(new URL('../../dist/desktop/contact-sheet/', import.meta.url));
 const timeout = 120_000;
 const link = 'culvert://edge.example.com:443/join?t=x';
@@ -19,42 +16,22 @@ const link = 'culvert://edge.example.com:443/join?t=x';
 const questions = ['modes', 'settings', 'paths'];
 
 describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
-  let browser: Browser;
-  let window: ViewWindow;
-
-  beforeAll(async () => {
-    await buildView(folder);
-    browser = await launch();
-  }, timeout);
-  afterEach(async () => window.close());
-  afterAll(async () => browser?.close());
-
-  async function open(scene: string): Promise<void> {
-    window = await ViewWindow.open(browser, folder, scenes[scene] as Snapshot);
-  }
-
-  async function asked(): Promise<readonly unknown[]> {
-    await window.settle();
-    return (await window.sent()).filter(({ name }) => !questions.includes(name));
-  }
-
-  async function press(...keys: readonly string[]): Promise<void> {
-    for (const key of keys) await window.page.keyboard.press(key);
-    await window.settle();
-  }
+  const person = Person.forSuite('journeys', questions, timeout);
 
   test(
     'turns protection on by keyboard, and sees at once that it was heard',
     async () => {
-      await open('off');
+      await person.open('off');
 
-      await press('Tab', 'Tab', 'Space');
+      await person.press('Tab', 'Tab', 'Space');
 
-      expect(await asked()).toEqual([{ name: 'connect', fields: {} }]);
-      expect(await window.page.locator('h1').textContent()).toBe('Turning protection on...');
-      expect(await window.page.getByRole('switch', { name: 'Private connection' }).isChecked()).toBe(true);
-      await window.show(scenes['connected'] as Snapshot);
-      expect(await window.page.locator('h1').textContent()).toBe('Your internet is private');
+      expect(await person.asked()).toEqual([{ name: 'connect', fields: {} }]);
+      expect(await person.window.page.locator('h1').textContent()).toBe('Turning protection on...');
+      expect(await person.window.page.getByRole('switch', { name: 'Private connection' }).isChecked()).toBe(
+        true,
+      );
+      await person.window.show(scenes['connected'] as Snapshot);
+      expect(await person.window.page.locator('h1').textContent()).toBe('Your internet is private');
     },
     timeout,
   );
@@ -62,16 +39,16 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'is told why it failed, and what is true',
     async () => {
-      await open('off');
-      await window.answer('connect', { ok: false, code: 'edge-unreachable' });
+      await person.open('off');
+      await person.window.answer('connect', { ok: false, code: 'edge-unreachable' });
 
-      await window.page.getByRole('switch', { name: 'Private connection' }).click();
-      await window.settle();
+      await person.window.page.getByRole('switch', { name: 'Private connection' }).click();
+      await person.window.settle();
 
-      expect(await window.page.getByRole('alert').first().textContent()).toContain(
+      expect(await person.window.page.getByRole('alert').first().textContent()).toContain(
         'The server does not answer.',
       );
-      expect(await window.page.locator('h1').textContent()).toBe('Your internet is not private');
+      expect(await person.window.page.locator('h1').textContent()).toBe('Your internet is not private');
     },
     timeout,
   );
@@ -79,19 +56,19 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'is asked before a closed network is opened, and Enter stays safe',
     async () => {
-      await open('blocked');
+      await person.open('blocked');
 
-      await window.page.getByRole('button', { name: 'Use internet without protection' }).click();
-      await window.settle();
-      expect(await window.page.getByRole('dialog').textContent()).toContain('visible on Café Guest');
-      expect(await window.violations()).toEqual([]);
-      await press('Enter');
+      await person.window.page.getByRole('button', { name: 'Use internet without protection' }).click();
+      await person.window.settle();
+      expect(await person.window.page.getByRole('dialog').textContent()).toContain('visible on Café Guest');
+      expect(await person.window.violations()).toEqual([]);
+      await person.press('Enter');
 
-      expect(await asked()).toEqual([]);
-      expect(await window.page.getByRole('dialog').count()).toBe(0);
-      await window.page.getByRole('button', { name: 'Use internet without protection' }).click();
-      await window.page.getByRole('button', { name: 'Go unprotected' }).click();
-      expect(await asked()).toEqual([{ name: 'disconnect', fields: {} }]);
+      expect(await person.asked()).toEqual([]);
+      expect(await person.window.page.getByRole('dialog').count()).toBe(0);
+      await person.window.page.getByRole('button', { name: 'Use internet without protection' }).click();
+      await person.window.page.getByRole('button', { name: 'Go unprotected' }).click();
+      expect(await person.asked()).toEqual([{ name: 'disconnect', fields: {} }]);
     },
     timeout,
   );
@@ -99,15 +76,15 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'joins by a link only after the name of the server was shown',
     async () => {
-      await open('first-run');
+      await person.open('first-run');
 
-      await window.page.getByLabel('Invitation link').fill(` ${link} `);
-      await press('Enter');
-      expect(await window.page.locator('.server').textContent()).toBe('edge.example.com:443');
-      expect(await asked()).toEqual([{ name: 'read-invitation', fields: { link } }]);
-      await window.page.getByRole('button', { name: 'Join', exact: true }).click();
+      await person.window.page.getByLabel('Invitation link').fill(` ${link} `);
+      await person.press('Enter');
+      expect(await person.window.page.locator('.server').textContent()).toBe('edge.example.com:443');
+      expect(await person.asked()).toEqual([{ name: 'read-invitation', fields: { link } }]);
+      await person.window.page.getByRole('button', { name: 'Join', exact: true }).click();
 
-      expect((await asked()).at(-1)).toEqual({ name: 'enroll', fields: { link } });
+      expect((await person.asked()).at(-1)).toEqual({ name: 'enroll', fields: { link } });
     },
     timeout,
   );
@@ -115,11 +92,11 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'says no to a link that was opened outside',
     async () => {
-      await open('invited');
+      await person.open('invited');
 
-      await window.page.getByRole('button', { name: 'Do not join' }).click();
+      await person.window.page.getByRole('button', { name: 'Do not join' }).click();
 
-      expect(await asked()).toEqual([{ name: 'drop-invitation', fields: {} }]);
+      expect(await person.asked()).toEqual([{ name: 'drop-invitation', fields: {} }]);
     },
     timeout,
   );
@@ -127,15 +104,15 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'joins by the picture of a code',
     async () => {
-      await open('first-run');
+      await person.open('first-run');
       const picture = Buffer.from(encodeQR(link, 'gif', { scale: 6 }));
 
-      const input = window.page.locator('input[type=file]');
+      const input = person.window.page.locator('input[type=file]');
       await input.setInputFiles({ name: 'code.gif', mimeType: 'image/gif', buffer: picture });
 
-      await window.page.locator('.server').waitFor();
-      expect(await asked()).toEqual([{ name: 'read-invitation', fields: { link } }]);
-      expect(window.faults).toEqual([]);
+      await person.window.page.locator('.server').waitFor();
+      expect(await person.asked()).toEqual([{ name: 'read-invitation', fields: { link } }]);
+      expect(person.window.faults).toEqual([]);
     },
     timeout,
   );
@@ -143,13 +120,13 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'hears that a picture holds no code',
     async () => {
-      await open('first-run');
-      const input = window.page.locator('input[type=file]');
+      await person.open('first-run');
+      const input = person.window.page.locator('input[type=file]');
 
       await input.setInputFiles({ name: 'no.gif', mimeType: 'image/gif', buffer: Buffer.from('no picture') });
 
-      await window.page.getByText('There is no readable code').waitFor();
-      expect(await asked()).toEqual([]);
+      await person.window.page.getByText('There is no readable code').waitFor();
+      expect(await person.asked()).toEqual([]);
     },
     timeout,
   );
@@ -157,12 +134,12 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'chooses what to protect with the arrow keys',
     async () => {
-      await open('off');
+      await person.open('off');
 
-      await window.page.getByRole('radio', { name: /Everything/ }).focus();
-      await press('ArrowDown');
+      await person.window.page.getByRole('radio', { name: /Everything/ }).focus();
+      await person.press('ArrowDown');
 
-      expect(await asked()).toEqual([{ name: 'set-mode', fields: { mode: 'doh' } }]);
+      expect(await person.asked()).toEqual([{ name: 'set-mode', fields: { mode: 'doh' } }]);
     },
     timeout,
   );
@@ -170,21 +147,25 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'chooses a place, hears its delay, and stops the live numbers',
     async () => {
-      await open('connected');
-      await window.page.getByRole('button', { name: /Where you go/ }).click();
+      await person.open('connected');
+      await person.window.page.getByRole('button', { name: /Where you go/ }).click();
 
-      const place = window.page.getByRole('radio', { name: 'stockholm, 71 milliseconds, fine' });
+      const place = person.window.page.getByRole('radio', { name: 'stockholm, 71 milliseconds, fine' });
       await place.check();
 
-      expect(await asked()).toEqual([{ name: 'use-path', fields: { path: 'stockholm' } }]);
-      expect(await window.page.getByRole('radio').first().getAttribute('aria-label')).toContain('Fastest');
-      await window.page.getByRole('button', { name: 'Pause live numbers' }).click();
-      expect(await window.page.getByRole('button', { name: 'Go on with live numbers' }).isVisible()).toBe(
-        true,
+      expect(await person.asked()).toEqual([{ name: 'use-path', fields: { path: 'stockholm' } }]);
+      expect(await person.window.page.getByRole('radio').first().getAttribute('aria-label')).toContain(
+        'Fastest',
       );
-      await press('Escape');
-      expect(await window.page.locator('h1').textContent()).toBe('Your internet is private');
-      expect(await window.page.evaluate('document.activeElement.textContent')).toContain('Where you go');
+      await person.window.page.getByRole('button', { name: 'Pause live numbers' }).click();
+      expect(
+        await person.window.page.getByRole('button', { name: 'Go on with live numbers' }).isVisible(),
+      ).toBe(true);
+      await person.press('Escape');
+      expect(await person.window.page.locator('h1').textContent()).toBe('Your internet is private');
+      expect(await person.window.page.evaluate('document.activeElement.textContent')).toContain(
+        'Where you go',
+      );
     },
     timeout,
   );
@@ -192,29 +173,29 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'sees a gap, not a zero, where a place did not answer',
     async () => {
-      await open('connected');
-      await window.page.clock.install({ time: new Date(sceneTime) });
-      await window.page.reload();
-      await window.page.clock.runFor(500);
-      await window.page.getByRole('button', { name: /Where you go/ }).click();
+      await person.open('connected');
+      await person.window.page.clock.install({ time: new Date(sceneTime) });
+      await person.window.page.reload();
+      await person.window.page.clock.runFor(500);
+      await person.window.page.getByRole('button', { name: /Where you go/ }).click();
       const list = results['paths'] as { readonly paths: readonly { readonly id: string }[] };
       const without = list.paths.map((path) =>
         path.id === 'frankfurt' ? { id: path.id, state: 'down' } : path,
       );
 
-      await window.page.clock.runFor(10_000);
-      await window.answer('paths', { ok: true, result: { ...list, paths: without } });
-      await window.page.clock.runFor(5_000);
-      expect(await window.page.locator('.place', { hasText: 'frankfurt' }).textContent()).toContain(
+      await person.window.page.clock.runFor(10_000);
+      await person.window.answer('paths', { ok: true, result: { ...list, paths: without } });
+      await person.window.page.clock.runFor(5_000);
+      expect(await person.window.page.locator('.place', { hasText: 'frankfurt' }).textContent()).toContain(
         'no answer',
       );
-      await window.answer('paths', { ok: true, result: list });
-      await window.page.clock.runFor(10_000);
+      await person.window.answer('paths', { ok: true, result: list });
+      await person.window.page.clock.runFor(10_000);
 
-      await window.page.screenshot({ path: join(sheet, 'paths.live.png'), fullPage: true });
-      const lines = window.page.locator('.place', { hasText: 'frankfurt' }).locator('polyline');
+      await person.window.page.screenshot({ path: join(sheet, 'paths.live.png'), fullPage: true });
+      const lines = person.window.page.locator('.place', { hasText: 'frankfurt' }).locator('polyline');
       expect(await lines.count()).toBe(2);
-      const order = await window.page
+      const order = await person.window.page
         .getByRole('radio')
         .evaluateAll((all) => all.map((one) => one.getAttribute('value')));
       expect(order).toEqual(['auto', 'frankfurt', 'stockholm', 'singapore', 'office']);
@@ -225,8 +206,8 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'sends words without the details unless they were attached, exactly as shown',
     async () => {
-      await open('connected');
-      const { page } = window;
+      await person.open('connected');
+      const { page } = person.window;
       await page.getByRole('button', { name: 'Details' }).click();
       await page.getByRole('button', { name: 'Collect details' }).click();
       await page.getByLabel('What happened?').fill('It hangs.');
@@ -239,7 +220,7 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
 
       const { text } = results['diagnostics'] as { readonly text: string };
       expect(await page.getByLabel('This is the whole text').inputValue()).toBe(text);
-      expect(await asked()).toEqual([
+      expect(await person.asked()).toEqual([
         { name: 'diagnostics', fields: {} },
         { name: 'send-feedback', fields: { words: 'It hangs.' } },
         { name: 'send-feedback', fields: { words: 'Again.', diagnostics: text } },
@@ -251,17 +232,17 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'changes a setting, and never sees a secret',
     async () => {
-      await open('connected');
-      await press('Control+,');
+      await person.open('connected');
+      await person.press('Control+,');
 
-      await window.page.getByLabel('Port of the proxy').fill('41000');
-      await press('Enter');
+      await person.window.page.getByLabel('Port of the proxy').fill('41000');
+      await person.press('Enter');
 
-      expect((await asked()).at(-1)).toEqual({
+      expect((await person.asked()).at(-1)).toEqual({
         name: 'set-setting',
         fields: { name: 'proxy.port', value: 41_000 },
       });
-      expect(await window.page.textContent('main')).not.toContain('password');
+      expect(await person.window.page.textContent('main')).not.toContain('password');
     },
     timeout,
   );
@@ -271,13 +252,13 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
     async () => {
       const scene = scenes['connected'] as Snapshot;
       const unsupported = ['pause', 'paths', 'set-families', 'diagnostics', 'send-feedback'] as const;
-      await open('connected');
+      await person.open('connected');
 
-      await window.show({ ...scene, app: { ...scene.app, unsupported } });
+      await person.window.show({ ...scene, app: { ...scene.app, unsupported } });
 
-      expect(await window.page.getByRole('button').allTextContents()).toEqual(['', 'Details']);
-      await window.page.getByRole('button', { name: 'Details' }).click();
-      expect(await window.page.getByRole('button', { name: 'Collect details' }).count()).toBe(0);
+      expect(await person.window.page.getByRole('button').allTextContents()).toEqual(['', 'Details']);
+      await person.window.page.getByRole('button', { name: 'Details' }).click();
+      expect(await person.window.page.getByRole('button', { name: 'Collect details' }).count()).toBe(0);
     },
     timeout,
   );
@@ -285,12 +266,12 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'is not left with an old promise when a screen breaks',
     async () => {
-      await open('connected');
+      await person.open('connected');
       const scene = scenes['connected'] as Snapshot;
 
-      await window.show({ ...scene, words: undefined } as unknown as Snapshot);
+      await person.window.show({ ...scene, words: undefined } as unknown as Snapshot);
 
-      expect(await window.page.locator('h1').textContent()).toBe('We lost touch with Culvert');
+      expect(await person.window.page.locator('h1').textContent()).toBe('We lost touch with Culvert');
     },
     timeout,
   );
@@ -298,18 +279,20 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'hears a new state once it has settled, and never a number',
     async () => {
-      await open('connecting');
-      await window.show(scenes['connected'] as Snapshot);
+      await person.open('connecting');
+      await person.window.show(scenes['connected'] as Snapshot);
 
-      await window.page
+      await person.window.page
         .locator('[role=status]', { hasText: 'Your internet is private' })
         .waitFor({ state: 'attached' });
-      await window.show(scenes['no-service'] as Snapshot);
-      await window.page
+      await person.window.show(scenes['no-service'] as Snapshot);
+      await person.window.page
         .locator('[role=alert]', { hasText: 'Culvert is not running' })
         .waitFor({ state: 'attached' });
 
-      const live = await window.page.locator('[role=status], [role=alert], [aria-live]').allTextContents();
+      const live = await person.window.page
+        .locator('[role=status], [role=alert], [aria-live]')
+        .allTextContents();
       expect(live.join(' ')).not.toMatch(/\d/);
     },
     timeout,
@@ -318,15 +301,15 @@ describeWith({ tools: ['chromium'] }, 'a person at the window', () => {
   test(
     'cannot be shown another script or another bridge by anything in the page',
     async () => {
-      await open('off');
+      await person.open('off');
 
       const script = `(() => { const one = document.createElement('script');
       try { one.textContent = 'globalThis.bad = 1'; document.body.append(one); } catch { return 'refused'; }
       return globalThis.bad === undefined ? 'refused' : 'ran'; })()`;
       const bridge = `(() => { try { culvert.send = 1; } catch {} return typeof culvert.send; })()`;
 
-      expect(await window.page.evaluate(script)).toBe('refused');
-      expect(await window.page.evaluate(bridge)).toBe('function');
+      expect(await person.window.page.evaluate(script)).toBe('refused');
+      expect(await person.window.page.evaluate(bridge)).toBe('function');
     },
     timeout,
   );

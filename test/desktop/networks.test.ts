@@ -1,57 +1,31 @@
 // What a person does beyond the first screen: networks, exceptions, help, and the permission of their account. The bridge
 // is a fake: whether main obeys is proved elsewhere.
-import { fileURLToPath } from 'node:url';
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Snapshot } from '../../desktop/bridge/ipc.ts';
-import { buildView } from '../../desktop/build/build-view.ts';
 import { describeWith } from '../support/requires.ts';
+import { Person } from './support/person.ts';
 import { scenes } from './support/scenes.ts';
-import { launch, ViewWindow } from './support/window.ts';
 
-const folder = fileURLToPath(new URL('../../dist/desktop/app-for-networks/', import.meta.url));
 const timeout = 120_000;
 /** Asked by the screens themselves. */
 const questions = ['modes', 'settings', 'trusted', 'lan', 'split'];
 
 describeWith({ tools: ['chromium'] }, 'a person beyond the first screen', () => {
-  let browser: Browser;
-  let window: ViewWindow;
-
-  beforeAll(async () => {
-    await buildView(folder);
-    browser = await launch();
-  }, timeout);
-  afterEach(async () => window.close());
-  afterAll(async () => browser?.close());
-
-  async function open(scene: string): Promise<void> {
-    window = await ViewWindow.open(browser, folder, scenes[scene] as Snapshot);
-  }
-
-  async function asked(): Promise<readonly { readonly name: string; readonly fields: unknown }[]> {
-    await window.settle();
-    return (await window.sent()).filter(({ name }) => !questions.includes(name));
-  }
-
-  async function press(...keys: readonly string[]): Promise<void> {
-    for (const key of keys) await window.page.keyboard.press(key);
-    await window.settle();
-  }
+  const person = Person.forSuite('networks', questions, timeout);
 
   test(
     'trusts the network that this is, and another one no more',
     async () => {
-      await open('connected');
-      await press('Control+,');
-      await window.page.getByRole('button', { name: 'Networks and exceptions' }).click();
+      await person.open('connected');
+      await person.press('Control+,');
+      await person.window.page.getByRole('button', { name: 'Networks and exceptions' }).click();
 
-      await window.page.getByRole('button', { name: 'Trust Café Guest' }).click();
-      await window.page.getByText('You are here.').waitFor();
-      await window.page.getByRole('button', { name: 'Remove: Zuhause' }).click();
-      await window.page.getByText('Zuhause', { exact: true }).waitFor({ state: 'detached' });
+      await person.window.page.getByRole('button', { name: 'Trust Café Guest' }).click();
+      await person.window.page.getByText('You are here.').waitFor();
+      await person.window.page.getByRole('button', { name: 'Remove: Zuhause' }).click();
+      await person.window.page.getByText('Zuhause', { exact: true }).waitFor({ state: 'detached' });
 
-      expect((await asked()).slice(-2)).toEqual([
+      expect((await person.asked()).slice(-2)).toEqual([
         { name: 'trust', fields: { ssid: 'Café Guest' } },
         { name: 'distrust', fields: { ssid: 'Zuhause' } },
       ]);
@@ -62,15 +36,15 @@ describeWith({ tools: ['chromium'] }, 'a person beyond the first screen', () => 
   test(
     'opens the devices around for a while, sees until when, and closes them',
     async () => {
-      await open('connected');
-      await press('Control+,');
-      await window.page.getByRole('button', { name: 'Networks and exceptions' }).click();
+      await person.open('connected');
+      await person.press('Control+,');
+      await person.window.page.getByRole('button', { name: 'Networks and exceptions' }).click();
 
-      await window.page.getByRole('button', { name: 'Open for 15 minutes' }).click();
-      await window.page.getByText('Open until 12:15').waitFor();
-      await window.page.getByRole('button', { name: /^Close/ }).click();
+      await person.window.page.getByRole('button', { name: 'Open for 15 minutes' }).click();
+      await person.window.page.getByText('Open until 12:15').waitFor();
+      await person.window.page.getByRole('button', { name: /^Close/ }).click();
 
-      expect((await asked()).filter(({ name }) => name === 'set-lan')).toEqual([
+      expect((await person.asked()).filter(({ name }) => name === 'set-lan')).toEqual([
         { name: 'set-lan', fields: { open: true, forMs: 900_000 } },
         { name: 'set-lan', fields: { open: false } },
       ]);
@@ -81,24 +55,24 @@ describeWith({ tools: ['chromium'] }, 'a person beyond the first screen', () => 
   test(
     'sends a site around protection, takes a rule away, and hears where a word is no rule',
     async () => {
-      await open('connected');
-      await press('Control+,');
-      const { page } = window;
+      await person.open('connected');
+      await person.press('Control+,');
+      const { page } = person.window;
       await page.getByRole('button', { name: 'Networks and exceptions' }).click();
       const field = page.getByLabel('Name of a site, or an address');
 
       await page.getByRole('button', { name: 'Remove: 203.0.113.0/24' }).click();
       await field.fill(' media.example ');
-      await press('Enter');
+      await person.press('Enter');
       await field.fill('192.0.2.7');
-      await press('Enter');
-      await window.answer('add-split', { ok: false, code: 'bad-rule' });
+      await person.press('Enter');
+      await person.window.answer('add-split', { ok: false, code: 'bad-rule' });
       await field.fill('not a name');
-      await press('Enter');
+      await person.press('Enter');
 
       expect(await page.getByRole('alert').first().textContent()).toContain('no address and no name');
       expect(await field.inputValue()).toBe('not a name');
-      expect((await asked()).filter(({ name }) => name.endsWith('-split')).slice(0, 3)).toEqual([
+      expect((await person.asked()).filter(({ name }) => name.endsWith('-split')).slice(0, 3)).toEqual([
         { name: 'remove-split', fields: { kind: 'ip', target: '203.0.113.0/24', mode: 'exclude' } },
         { name: 'add-split', fields: { kind: 'host', target: 'media.example', mode: 'exclude' } },
         { name: 'add-split', fields: { kind: 'ip', target: '192.0.2.7', mode: 'exclude' } },
@@ -110,12 +84,12 @@ describeWith({ tools: ['chromium'] }, 'a person beyond the first screen', () => 
   test(
     'chooses what happens after a crash, in words',
     async () => {
-      await open('connected');
-      await press('Control+,');
+      await person.open('connected');
+      await person.press('Control+,');
 
-      await window.page.getByLabel('If the protecting part crashes').selectOption('restore');
+      await person.window.page.getByLabel('If the protecting part crashes').selectOption('restore');
 
-      expect((await asked()).at(-1)).toEqual({
+      expect((await person.asked()).at(-1)).toEqual({
         name: 'set-setting',
         fields: { name: 'guardian', value: 'restore' },
       });
@@ -124,10 +98,10 @@ describeWith({ tools: ['chromium'] }, 'a person beyond the first screen', () => 
   );
 
   test(
-    'finds help inside the window, and comes back to where it was opened',
+    'finds help inside the person.window, and comes back to where it was opened',
     async () => {
-      await open('connected');
-      const { page } = window;
+      await person.open('connected');
+      const { page } = person.window;
       await page.getByRole('button', { name: 'Details' }).click();
 
       await page.getByRole('button', { name: 'Questions and answers' }).click();
@@ -135,11 +109,11 @@ describeWith({ tools: ['chromium'] }, 'a person beyond the first screen', () => 
       expect(await page.getByText('It does not make you anonymous.').isVisible()).toBe(true);
       await page.getByText('All messages, and what to do').click();
       expect(await page.getByText('mtu-broken').isVisible()).toBe(true);
-      await press('Escape');
+      await person.press('Escape');
 
       expect(await page.locator('h1').textContent()).toBe('Help and details');
       expect(await page.evaluate('document.activeElement.textContent')).toBe('Questions and answers');
-      expect(await asked()).toEqual([]);
+      expect(await person.asked()).toEqual([]);
     },
     timeout,
   );
@@ -147,14 +121,16 @@ describeWith({ tools: ['chromium'] }, 'a person beyond the first screen', () => 
   test(
     'asks for permission, or reads the line that gives it',
     async () => {
-      await open('read-only');
+      await person.open('read-only');
 
-      await window.page.getByRole('button', { name: 'Allow my account' }).click();
-      expect(await asked()).toEqual([{ name: 'allow-account', fields: {} }]);
-      await window.show(scenes['read-only-typed'] as Snapshot);
+      await person.window.page.getByRole('button', { name: 'Allow my account' }).click();
+      expect(await person.asked()).toEqual([{ name: 'allow-account', fields: {} }]);
+      await person.window.show(scenes['read-only-typed'] as Snapshot);
 
-      expect(await window.page.getByRole('button', { name: 'Allow my account' }).count()).toBe(0);
-      expect(await window.page.locator('code').textContent()).toMatch(/^sudo \S+ account allow somebody$/);
+      expect(await person.window.page.getByRole('button', { name: 'Allow my account' }).count()).toBe(0);
+      expect(await person.window.page.locator('code').textContent()).toMatch(
+        /^sudo \S+ account allow somebody$/,
+      );
     },
     timeout,
   );

@@ -1,22 +1,12 @@
 /** Calls of administrators: devices, invitations, admin keys, roles and the audit log, over HTTPS. */
 
-import { afterEach, describe, expect, test } from 'vitest';
-import type { RegistrationParts } from '../../../../edge/registration/server.ts';
+import { describe, expect, test } from 'vitest';
 import { parseWgConfig } from '../../../../shared/core/uapi/wg-config.ts';
 import { generatePrivateKey, publicKeyOf } from '../../../../shared/node/wgtools/keys.ts';
 import { firstVersionFields, rulesOf } from '../../../support/disguises.ts';
-import { RegistrationWorld } from './registration-world.ts';
+import { registrationWorlds } from './registration-world.ts';
 
-const worlds: RegistrationWorld[] = [];
-afterEach(async () => {
-  for (const world of worlds.splice(0)) await world.close();
-});
-
-async function open(changes: Partial<RegistrationParts> = {}): Promise<RegistrationWorld> {
-  const world = await RegistrationWorld.open(changes);
-  worlds.push(world);
-  return world;
-}
+const open = registrationWorlds();
 
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64');

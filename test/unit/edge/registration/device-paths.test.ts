@@ -1,14 +1,11 @@
 // What a device is told about ways out, by the API and as it is measured.
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { PathStatus } from '../../../../edge/egress/egress-paths.ts';
 import type { PathsAnswer, PathsQuestion } from '../../../../edge/egress/paths-question.ts';
 import { CulvertError } from '../../../../shared/core/control/codes.ts';
-import { RegistrationWorld } from './registration-world.ts';
+import { registrationWorlds } from './registration-world.ts';
 
-const worlds: RegistrationWorld[] = [];
-afterEach(async () => {
-  for (const world of worlds.splice(0)) await world.close();
-});
+const openWorld = registrationWorlds();
 
 function status(id: string, fields: Partial<PathStatus> = {}): PathStatus {
   return {
@@ -29,13 +26,12 @@ function status(id: string, fields: Partial<PathStatus> = {}): PathStatus {
 
 async function open(answer: (question: PathsQuestion) => PathsAnswer) {
   const asked: PathsQuestion[] = [];
-  const world = await RegistrationWorld.open({
+  const world = await openWorld({
     askPaths: async (question) => {
       asked.push(question);
       return answer(question);
     },
   });
-  worlds.push(world);
   return { world, asked, ...(await world.enrolled()) };
 }
 

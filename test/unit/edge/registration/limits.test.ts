@@ -1,19 +1,9 @@
 /** Who asks too often or guesses is stopped, others are not; and a store that fails tells nothing of its inside. */
 
-import { afterEach, describe, expect, test } from 'vitest';
-import type { RegistrationParts } from '../../../../edge/registration/server.ts';
-import { RegistrationWorld } from './registration-world.ts';
+import { describe, expect, test } from 'vitest';
+import { registrationWorlds } from './registration-world.ts';
 
-const worlds: RegistrationWorld[] = [];
-afterEach(async () => {
-  for (const world of worlds.splice(0)) await world.close();
-});
-
-async function open(changes: Partial<RegistrationParts> = {}): Promise<RegistrationWorld> {
-  const world = await RegistrationWorld.open(changes);
-  worlds.push(world);
-  return world;
-}
+const open = registrationWorlds();
 
 describe('limits', () => {
   test('stop a source that asks too often, and let it go on after a while', async () => {

@@ -5,6 +5,7 @@ import { type IncomingHttpHeaders, request as sendHttp } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
+import { afterEach } from 'vitest';
 import type { PeerStore } from '../../../../edge/peers/store.ts';
 import { openSqliteStore } from '../../../../edge/peers/store-sqlite.ts';
 import { type EdgeCertificate, readOrCreateCertificate } from '../../../../edge/registration/certificate.ts';
@@ -253,4 +254,17 @@ export function faultOfProblem(reply: Reply): string | undefined {
   if (problem === undefined || !isProblemCode(problem.code)) return `no code: ${reply.text}`;
   if (problem.status !== reply.status) return `status ${reply.status}: ${reply.text}`;
   return problem.title === '' || problem.remedy === '' ? 'no words' : undefined;
+}
+
+/** Makes worlds for the tests of a file, and closes them after each. Call once, outside tests. */
+export function registrationWorlds(): (changes?: Partial<RegistrationParts>) => Promise<RegistrationWorld> {
+  const worlds: RegistrationWorld[] = [];
+  afterEach(async () => {
+    for (const world of worlds.splice(0)) await world.close();
+  });
+  return async (changes = {}) => {
+    const world = await RegistrationWorld.open(changes);
+    worlds.push(world);
+    return world;
+  };
 }

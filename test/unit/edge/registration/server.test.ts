@@ -1,20 +1,10 @@
-import { afterEach, describe, expect, test } from 'vitest';
-import type { RegistrationParts } from '../../../../edge/registration/server.ts';
+import { describe, expect, test } from 'vitest';
 import { unixMs } from '../../../../shared/core/base/time.ts';
 import { generatePrivateKey, publicKeyOf } from '../../../../shared/node/wgtools/keys.ts';
 import { start } from '../../../contract/peer-store-arrangement.ts';
-import { faultOfProblem, RegistrationWorld } from './registration-world.ts';
+import { faultOfProblem, type RegistrationWorld, registrationWorlds } from './registration-world.ts';
 
-const worlds: RegistrationWorld[] = [];
-afterEach(async () => {
-  for (const world of worlds.splice(0)) await world.close();
-});
-
-async function open(changes: Partial<RegistrationParts> = {}): Promise<RegistrationWorld> {
-  const world = await RegistrationWorld.open(changes);
-  worlds.push(world);
-  return world;
-}
+const open = registrationWorlds();
 
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64');
