@@ -55,6 +55,8 @@ export interface PathStatus {
   readonly bytes?: number;
   /** How often the usual path moved to this one. */
   readonly switches?: number;
+  /** How often it was asked since the start. */
+  readonly probes?: number;
   /** Why it stands as it does: half a sentence. */
   readonly reason?: string;
 }
@@ -157,6 +159,7 @@ export class EgressPaths {
       ...this.#statusOf(path, loads[i]?.opened ?? 0, all),
       bytes: path.bytes?.() ?? bytes.get(path.id) ?? 0,
       switches: this.selector.switchesTo(path.id),
+      probes: this.#prober.asked(path.id),
       reason: reasonOf(standings[i] as Standing, standings),
     }));
   }

@@ -74,6 +74,7 @@ export class Prober {
   readonly #cancels: Map<string, () => void> = new Map();
   readonly #running: Map<string, Promise<void>> = new Map();
   readonly #turns: Map<string, number> = new Map();
+  readonly #asked: Map<string, number> = new Map();
   readonly #stop = new AbortController();
 
   /** Begins at once: nothing is known yet. */
@@ -92,6 +93,11 @@ export class Prober {
     if (path === undefined || this.#options.plan.targets.length === 0) return false;
     await (this.#running.get(id) ?? this.#measure(path));
     return true;
+  }
+
+  /** How often the path was asked since the start. */
+  asked(id: string): number {
+    return this.#asked.get(id) ?? 0;
   }
 
   /** Something went wrong on this path: look soon. */
@@ -131,6 +137,7 @@ export class Prober {
     this.#turns.set(path.id, turn + 1);
     const end = plan.targets[turn % plan.targets.length];
     if (end === undefined || !path.carries('tcp', end.address.length) || !maySpend(probeBytes)) return;
+    this.#asked.set(path.id, this.asked(path.id) + 1);
     const stop = new AbortController();
     const onClose = (): void => stop.abort(this.#stop.signal.reason);
     this.#stop.signal.addEventListener('abort', onClose, { once: true });

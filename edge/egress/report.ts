@@ -155,12 +155,17 @@ export class PathReports {
       const place = keys[0] ?? `probe ${this.#failures++}`;
       state.health.handleFailure({ startedAt, isCertain, place }, now);
     }
-    for (const key of keys) {
-      const there = this.#entry(key, failed.path, now);
-      const before = fading(there, now);
-      there.failing = before + failureWeight * (1 - before);
-      there.at = now;
-    }
+    for (const key of keys) this.#noteFailing(failed.path, key, now);
+  }
+
+  /** The path does not lead there though another does, and has just shown that it works: that place's story alone. */
+  noteUnreached(path: string, keys: readonly string[], now: MonoMs): void {
+    for (const key of keys) this.#noteFailing(path, key, now);
+  }
+
+  /** Whether the path did not lead to the place lately, though another did. */
+  fails(path: string, keys: readonly string[], now: MonoMs): boolean {
+    return this.#failing(path, keys, now) > failingThere;
   }
 
   noteFirstByte(path: string, ms: number): void {
@@ -253,6 +258,13 @@ export class PathReports {
       if (there !== undefined) return fading(there, now);
     }
     return 0;
+  }
+
+  #noteFailing(path: string, key: string, now: MonoMs): void {
+    const there = this.#entry(key, path, now);
+    const before = fading(there, now);
+    there.failing = before + failureWeight * (1 - before);
+    there.at = now;
   }
 
   #entry(key: string, path: string, now: MonoMs): { readonly added: Estimate; failing: number; at: MonoMs } {

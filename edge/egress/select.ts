@@ -44,9 +44,10 @@ export type Reason =
 
 /**
  * 'only': there is no other; 'default': nothing is known of the place that says otherwise; 'kept': the site's flows
- * leave there already; 'better-here': measured to be better for this place; 'avoided': the usual one does not answer.
+ * leave there already; 'better-here': measured to be better for this place; 'fails-here': the usual one does not lead
+ * to this place; 'avoided': the usual one does not answer.
  */
-export type AutoReason = 'only' | 'default' | 'kept' | 'better-here' | 'avoided';
+export type AutoReason = 'only' | 'default' | 'kept' | 'better-here' | 'fails-here' | 'avoided';
 
 export type Choice =
   | {

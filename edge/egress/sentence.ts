@@ -29,7 +29,7 @@ export interface Explained {
   readonly hasHostRules: boolean;
   /** Half a sentence where nothing can go by the chosen path now. */
   readonly trouble?: string | undefined;
-  /** Whether one path at a time serves all places: where the kernel forwards nobody sees how a flow fares. */
+  /** Whether one path at a time serves all places: the kernel forwards, and nobody is asked. */
   readonly isSameEverywhere?: boolean | undefined;
 }
 
@@ -81,6 +81,8 @@ function autoText(path: string, why: string, candidates: readonly Candidate[]): 
       return `By ${path}: this site's flows leave there already, and logins stay valid while its address stays the same.${numbers}`;
     case 'better-here':
       return `By ${path}: it was measured to be better for this place.${numbers}`;
+    case 'fails-here':
+      return `By ${path}: connections to this place failed by the usual path, and came about by this one.${numbers}`;
     case 'avoided':
       return `By ${path}: the usual path did not answer a moment ago.${numbers}`;
     default:
@@ -106,7 +108,7 @@ function troubleNote({ choice, trouble }: Explained): string {
 
 function placeNote({ choice, isSameEverywhere }: Explained): string {
   if (isSameEverywhere !== true || choice.reason.by !== 'auto' || choice.reason.why === 'only') return '';
-  return 'It is the same for all places: where the kernel forwards, the edge measures paths, not places.';
+  return 'It is the same for all places: the kernel does not tell how a place is reached, and without egress.probe nobody is asked.';
 }
 
 /** What the words above rest on, where a name was needed and is not certain. */

@@ -6,6 +6,11 @@ const v6Bytes = 6;
 /** Second-level labels below which names are given out: 'co' of 'co.uk'. */
 const shortLabel = 3;
 
+/** Of the network that a destination is remembered by; `size`: bytes of its address. */
+export function networkBits(size: number): number {
+  return 8 * (size === 4 ? v4Bytes : v6Bytes);
+}
+
 /** Keys of estimates, the most exact first. `name` only where it is known for certain. */
 export function destinationKeys(address: Uint8Array, name: string | undefined): readonly string[] {
   const network = `p${networkKey(address)}`;

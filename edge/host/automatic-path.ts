@@ -7,7 +7,7 @@
 import { type MonoMs, minuteMs } from '../../shared/core/base/time.ts';
 import type { RankedPath } from '../egress/default-path.ts';
 import type { PathReports } from '../egress/report.ts';
-import { PathSelector, type SelectablePath } from '../egress/select.ts';
+import { PathSelector, type Question, type SelectablePath } from '../egress/select.ts';
 
 export interface AutomaticPathOptions {
   /** Those that may ever carry the family. */
@@ -51,9 +51,9 @@ export class AutomaticPath {
     this.#selector.setDrained(id, isDrained);
   }
 
-  /** All that could carry it now, the best first. */
-  rank(now: MonoMs): readonly RankedPath[] {
-    return this.#selector.rank(this.#question(), now);
+  /** All that could carry it now, the best first; for one place, or for no place in particular. */
+  rank(now: MonoMs, address?: Uint8Array): readonly RankedPath[] {
+    return this.#selector.rank(this.#question(address), now);
   }
 
   /** Undefined where no path carries the family. */
@@ -99,8 +99,7 @@ export class AutomaticPath {
     return measuredAt !== undefined && measuredAt >= at;
   }
 
-  #question(): Parameters<PathSelector['choose']>[0] {
-    const address = new Uint8Array(this.#options.family);
+  #question(address: Uint8Array = new Uint8Array(this.#options.family)): Question {
     return { protocol: 'tcp', device: undefined, tags: [], address, port: 443, name: undefined };
   }
 }

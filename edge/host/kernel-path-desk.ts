@@ -6,7 +6,7 @@ import type { Run } from '../../shared/node/run.ts';
 import type { FlowRequest } from '../egress/choose-flow.ts';
 import type { PathStatus } from '../egress/egress-paths.ts';
 import { tellNames } from '../egress/naming-answerer.ts';
-import { reasonOf, type Standing } from '../egress/path-reason.ts';
+import { reasonOf, type Standing, silenceOf } from '../egress/path-reason.ts';
 import {
   type AskedPaths,
   answerPaths,
@@ -18,6 +18,7 @@ import type { Choice, Question } from '../egress/select.ts';
 import { type Explanation, explain } from '../egress/sentence.ts';
 import type { KernelPath } from './kernel-path-dial.ts';
 import { readOpened, readOpenFlows } from './kernel-path-load.ts';
+import type { RouteFamily } from './kernel-path-routes.ts';
 import type { KernelPaths } from './kernel-paths.ts';
 
 export interface PathDeskOptions {
@@ -55,6 +56,7 @@ export class KernelPathDesk implements AskedPaths {
     const all = loads.reduce((sum, load) => sum + load, 0);
     const usual = choice.v4 ?? choice.v6;
     const standings = measures.paths.map((path) => this.#standingOf(path, usual));
+    const asked = measures.asked();
     return measures.paths.map((path, i) => {
       const { id, type } = path;
       const report = measures.reports.report(id, clock.now());
@@ -74,6 +76,7 @@ export class KernelPathDesk implements AskedPaths {
         // The kernel does not say whether a flow came about.
         failed: 0,
         sharePercent: all === 0 ? 0 : Math.round((opened / all) * 1000) / 10,
+        probes: asked[id] ?? 0,
         reason: reasonOf(standings[i] as Standing, standings),
       };
     });
@@ -95,13 +98,14 @@ export class KernelPathDesk implements AskedPaths {
     // What the device was told decides; without that, what it would be told.
     const name = paths.names.find(device, destination.address, now) ?? request.name;
     const question = { protocol, device, tags: [], ...destination, name };
-    const choice = this.#choiceFor(measures.selector.choose(question, now), destination.address.length);
+    const choice = this.#choiceFor(measures.selector.choose(question, now), destination.address);
     const family = destination.address.length === 4 ? 'v4' : 'v6';
-    const ranked = choice.reason.by === 'auto' ? measures.automatic[family].rank(now) : [];
+    const ranked =
+      choice.reason.by === 'auto' ? measures.automatic[family].rank(now, destination.address) : [];
     return explain({
       choice,
-      trouble: choice.kind === 'path' ? measures.path(choice.path)?.troubleOf(family) : undefined,
-      isSameEverywhere: true,
+      trouble: choice.kind === 'path' ? this.#troubleOf(choice.path, family) : undefined,
+      isSameEverywhere: !measures.isChoosing(destination.address.length, now),
       candidates: ranked.map(({ id, costMs }) => ({ id, costMs, health: measures.reports.health(id, now) })),
       name,
       hasHostRules: config.rules.some((rule) => rule.match.host !== undefined),
@@ -132,12 +136,22 @@ export class KernelPathDesk implements AskedPaths {
     };
   }
 
-  /** The kernel has one path at a time where the edge chooses, whatever is known of a place. */
-  #choiceFor(choice: Choice, size: number): Choice {
+  /** Where the edge chooses, what the kernel was told counts. */
+  #choiceFor(choice: Choice, address: Uint8Array): Choice {
     if (choice.kind !== 'path' || choice.reason.by !== 'auto') return choice;
-    const current = this.#options.paths.measures.automatic[size === 4 ? 'v4' : 'v6'].current;
+    const { places, automatic } = this.#options.paths.measures;
+    const current = places.find(address) ?? automatic[address.length === 4 ? 'v4' : 'v6'].current;
     if (current === undefined) return { kind: 'none', reason: { by: 'nothing', why: 'no-path' } };
-    return { ...choice, path: current.id, reason: { by: 'auto', why: current.why } };
+    const { path, why } = 'path' in current ? current : { path: current.id, why: current.why };
+    return { ...choice, path, reason: { by: 'auto', why } };
+  }
+
+  #troubleOf(id: string, family: RouteFamily): string | undefined {
+    const { measures } = this.#options.paths;
+    const now = this.#options.clock.now();
+    const trouble = measures.path(id)?.troubleOf(family);
+    if (trouble !== undefined || !measures.silent(now)[family].includes(id)) return trouble;
+    return silenceOf(measures.reports.health(id, now));
   }
 
   #names(): NameSurroundings {

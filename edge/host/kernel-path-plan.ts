@@ -6,11 +6,13 @@ import type { PathConfig } from '../config-paths.ts';
 import type { DeviceEntry } from '../egress/devices.ts';
 import type { EgressRule } from '../egress/rules.ts';
 import { prefixesOf } from '../network.ts';
+import type { MovedPlace } from './automatic-places.ts';
 import { closedRanges } from './closed-ranges.ts';
 import type { GuardOpening } from './guard-rules.ts';
 import { hex, hopInterfaceOf, markOfSlot, nowhereSlot, pathMarkMask } from './kernel-marks.ts';
 import { families, familyOf, type PathWay, type RouteFamily } from './kernel-path-routes.ts';
 import type { HostElement, MarkedPath, MarkedRule, PathRulesPlan } from './kernel-path-rules.ts';
+import type { SilentSlots } from './kernel-place-rules.ts';
 
 /** A path of edge.yaml with its slot. */
 export interface SlottedPath {
@@ -26,8 +28,8 @@ export interface PathRulesParts {
   readonly devices: readonly DeviceEntry[];
   /** Ids of paths; undefined where nothing carries the family. */
   readonly automatic: Readonly<Record<RouteFamily, string | undefined>>;
-  /** Slots of tunnels whose other side does not answer. */
-  readonly silent: readonly number[];
+  readonly places: readonly MovedPlace[];
+  readonly silent: SilentSlots;
   readonly hosts: readonly HostElement[];
   /** Flows by slot before now. */
   readonly opened: ReadonlyMap<number, number>;
@@ -80,7 +82,7 @@ export function sourcesOf(config: PathConfig): readonly string[] {
 }
 
 export function pathRulesPlan(parts: PathRulesParts): PathRulesPlan {
-  const { config, interfaceNames, paths, devices, automatic, silent, hosts, opened } = parts;
+  const { config, interfaceNames, paths, devices, automatic, places, silent, hosts, opened } = parts;
   const slots = new Map(paths.map((path) => [path.config.id, path.slot]));
   const slotOf = (id: string | undefined): number => slots.get(id ?? '') ?? nowhereSlot;
   return {
@@ -99,7 +101,9 @@ export function pathRulesPlan(parts: PathRulesParts): PathRulesPlan {
       return device.prefixes.map((prefix) => ({ prefix: formatPrefix(prefix), slot }));
     }),
     automatic: { v4: slotOf(automatic.v4), v6: slotOf(automatic.v6) },
+    places: places.map(({ prefix, path }) => ({ prefix, slot: slotOf(path) })),
     silent,
+    isProbed: config.probe.targets.length > 0,
     hosts,
   };
 }

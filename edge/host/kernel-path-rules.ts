@@ -8,6 +8,15 @@
 import type { ClosedRanges } from './closed-ranges.ts';
 import { type GuardOpening, removalScript } from './guard-rules.ts';
 import { hex, markOfSlot, nowhereSlot, otherMarkBits, pathMarkMask } from './kernel-marks.ts';
+import {
+  type AutomaticSlots,
+  automaticBlocks,
+  byPlaceBlock,
+  type NamedBlock,
+  type PlaceSlot,
+  type SilentSlots,
+  silentBlocks,
+} from './kernel-place-rules.ts';
 
 export interface PathRulesPlan {
   /** One a packet worker. */
@@ -21,17 +30,15 @@ export interface PathRulesPlan {
   /** In the order of the file. */
   readonly rules: readonly MarkedRule[];
   readonly pins: readonly { readonly prefix: string; readonly slot: number }[];
-  /** Where the edge chooses by itself; `nowhereSlot` where nothing can carry the family. */
+  /** Where the edge chooses by itself, and the places that it has moved elsewhere. */
   readonly automatic: AutomaticSlots;
-  /** Slots of tunnels whose other side does not answer: new flows there are refused. */
-  readonly silent: readonly number[];
+  readonly places: readonly PlaceSlot[];
+  /** What is known to answer nobody. */
+  readonly silent: SilentSlots;
+  /** Whether paths are asked, so that a silent one is known. */
+  readonly isProbed: boolean;
   /** Elements of the sets of rules for hosts. */
   readonly hosts: readonly HostElement[];
-}
-
-export interface AutomaticSlots {
-  readonly v4: number;
-  readonly v6: number;
 }
 
 export interface MarkedPath {
@@ -70,11 +77,12 @@ export interface HostStep {
 }
 
 export const pathsTable = 'culvert_edge_paths';
+export const pathsTableWords: string = `inet ${pathsTable}`;
 
 /** Size of the IP and TCP headers without options. */
 const headers = { ipv4: 40, ipv6: 60 } as const;
 const mask = hex(pathMarkMask);
-const table = `inet ${pathsTable}`;
+const table = pathsTableWords;
 
 /** The whole script. One transaction: it replaces the table of before, or changes nothing at all. */
 export function pathScript(plan: PathRulesPlan): string {
@@ -83,10 +91,8 @@ export function pathScript(plan: PathRulesPlan): string {
     ...(isOpening(plan) ? closedSets(plan.closed) : []),
     ...plan.rules.filter((rule) => rule.isForHost).flatMap((rule) => hostSets(rule, plan.hosts)),
     ...pinMaps(plan),
-    ...(plan.paths.some(({ hop }) => hop !== undefined)
-      ? [block('map silent', ['type mark : verdict', elements(silentElements(plan.silent))])]
-      : []),
-    block('map automatic', ['type nf_proto : verdict', elements(automaticElements(plan.automatic))]),
+    ...(mayBeSilent(plan) ? silentBlocks(plan.silent) : []).map(named),
+    ...automaticBlocks(plan).map(named),
     ...plan.paths.flatMap(takeChains),
     block(`chain take_${nowhereSlot}`, [markLine('meta', nowhereSlot), 'accept']),
     block('chain gone', ['counter drop']),
@@ -103,22 +109,6 @@ export function pathScript(plan: PathRulesPlan): string {
   return `${removalScript(pathsTable)}table ${table} {\n${blocks.join('\n\n')}\n}\n`;
 }
 
-/** From one choice of the edge to the next, in one step. */
-export function automaticScript(before: AutomaticSlots, after: AutomaticSlots): string {
-  return [
-    `delete element ${table} automatic { ${automaticElements(before).join(', ')} }`,
-    `add element ${table} automatic { ${automaticElements(after).join(', ')} }`,
-    '',
-  ].join('\n');
-}
-
-/** The tunnels that are silent now, in one step; only where there is a path of that type. */
-export function silentScript(silent: readonly number[]): string {
-  const list = silentElements(silent);
-  const added = list.length === 0 ? [] : [`add element ${table} silent { ${list.join(', ')} }`];
-  return [`flush map ${table} silent`, ...added, ''].join('\n');
-}
-
 /** What devices were told for names, and what they were told no longer; in the order given. */
 export function hostScript(steps: readonly HostStep[]): string {
   const line = ({ verb, element }: HostStep): string =>
@@ -128,6 +118,10 @@ export function hostScript(steps: readonly HostStep[]): string {
 
 function block(head: string, lines: readonly string[]): string {
   return [`  ${head} {`, ...lines.map((line) => `    ${line}`), '  }'].join('\n');
+}
+
+function named([head, lines]: NamedBlock): string {
+  return block(head, lines);
 }
 
 function elements(list: readonly string[]): string {
@@ -183,12 +177,9 @@ function pinMaps({ pins }: PathRulesPlan): string[] {
   return [map('v4'), map('v6')];
 }
 
-function automaticElements({ v4, v6 }: AutomaticSlots): string[] {
-  return [`ipv4 : goto take_${v4}`, `ipv6 : goto take_${v6}`];
-}
-
-function silentElements(slots: readonly number[]): string[] {
-  return slots.map((slot) => `${hex(markOfSlot(slot))} : goto refuse`);
+/** Only then there is a map for it: each packet looks. */
+function mayBeSilent({ paths, isProbed }: Pick<PathRulesPlan, 'paths' | 'isProbed'>): boolean {
+  return isProbed || paths.some(({ hop }) => hop !== undefined);
 }
 
 /** 'take': a new flow takes the path, and nothing else is asked. 'again': a packet of a flow that has it. */
@@ -220,7 +211,8 @@ function ruleChains(plan: PathRulesPlan): string[] {
           ]),
         ]
       : []),
-    block('chain by_rule', [...others.flatMap(ruleLines), 'meta nfproto vmap @automatic']),
+    named(byPlaceBlock),
+    block('chain by_rule', [...others.flatMap(ruleLines), 'goto by_place']),
   ];
 }
 
@@ -246,7 +238,7 @@ function ruleLines(rule: MarkedRule): string[] {
   const { from, cidr, port, isForHost, use } = rule;
   const end = [
     ...(port === undefined ? [] : [`meta l4proto { tcp, udp } th dport ${port}`]),
-    use === 'auto' ? 'meta nfproto vmap @automatic' : `goto take_${use}`,
+    use === 'auto' ? 'goto by_place' : `goto take_${use}`,
   ];
   if (from === undefined && cidr === undefined && !isForHost) return [end.join(' ')];
   return (['ip', 'ip6'] as const).flatMap((word) => {
@@ -332,9 +324,7 @@ function refusing(plan: PathRulesPlan): string {
   ];
   return block('chain refusing', [
     'type filter hook forward priority filter - 5; policy accept;',
-    ...(plan.paths.some(({ hop }) => hop !== undefined)
-      ? [`iifname ${names(plan.interfaceNames)} ct state new meta mark & ${mask} vmap @silent`]
-      : []),
+    ...(mayBeSilent(plan) ? [`iifname ${names(plan.interfaceNames)} ct state new jump silent`] : []),
     `iifname ${names(plan.interfaceNames)} meta mark & ${mask} vmap { ${verdicts.join(', ')} }`,
   ]);
 }

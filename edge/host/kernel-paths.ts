@@ -13,8 +13,9 @@ import type { DeviceEntry } from '../egress/devices.ts';
 import { randomOf, systemTiming } from '../egress/egress-paths.ts';
 import type { NamedAddress } from '../egress/host-name.ts';
 import type { DevicePaths } from '../egress/select.ts';
-import { forgetUnanswered } from './forget-flows.ts';
+import { forgetMoved, forgetUnanswered } from './forget-flows.ts';
 import type { KernelSettings } from './forwarding.ts';
+import { FreeFlows } from './free-flows.ts';
 import type { GuardOpening } from './guard-rules.ts';
 import type { HostJournal } from './journal.ts';
 import { applyTable, nft, removeTable } from './kernel-nat.ts';
@@ -24,15 +25,15 @@ import { PathMeasures } from './kernel-path-measures.ts';
 import { KernelHostNames } from './kernel-path-names.ts';
 import { isPlain, pathRulesPlan, routedOpenings, type SlottedPath } from './kernel-path-plan.ts';
 import { families, type RouteFamily } from './kernel-path-routes.ts';
+import { type HostStep, hostScript, pathScript, pathsTable, pathsTableWords } from './kernel-path-rules.ts';
 import {
-  type AutomaticSlots,
+  type AutomaticRules,
   automaticScript,
-  type HostStep,
-  hostScript,
-  pathScript,
-  pathsTable,
+  type SilentSlots,
   silentScript,
-} from './kernel-path-rules.ts';
+} from './kernel-place-rules.ts';
+import type { PlaceWatch } from './place-watch.ts';
+import { watchPlaces } from './watch-places.ts';
 
 export interface KernelPathsOptions {
   readonly config: EdgeConfig;
@@ -56,19 +57,20 @@ const ticksPerLook = 4;
 const ticksPerExpiry = 60;
 /** Also where nothing seems to have changed: a cable that was pulled is in no file. */
 const ticksPerReading = 20;
+const addressSizes = [4, 16] as const;
 
 export class KernelPaths {
   readonly names: KernelHostNames = new KernelHostNames();
   readonly #options: KernelPathsOptions;
   readonly #ground: PathGround;
   readonly #drained = new Set<string>();
+  readonly #free: FreeFlows;
+  readonly #watch: PlaceWatch;
   #config: EdgeConfig;
   #measures: PathMeasures;
   #choice: Choice = { v4: undefined, v6: undefined };
   /** What stands in the kernel; undefined: our table does not. */
-  #applied:
-    | { readonly automatic: AutomaticSlots; readonly silent: readonly number[]; readonly script: string }
-    | undefined;
+  #applied: (AutomaticRules & { readonly silent: SilentSlots; readonly script: string }) | undefined;
   #ticks = 0;
   /** What the kernel has not been told yet. */
   readonly #steps: HostStep[] = [];
@@ -98,6 +100,14 @@ export class KernelPaths {
     const tools = { ...options, timing, onSilence: () => this.#followSilence() };
     this.#ground = new PathGround(tools, familiesIn(options.config));
     this.#measures = this.#measure(options.config, []);
+    this.#free = new FreeFlows(() => options.devices(this.#config));
+    this.#watch = watchPlaces({
+      clock: options.clock,
+      names: this.names,
+      free: this.#free,
+      measures: () => this.#measures,
+      onMeasured: () => this.#choose(),
+    });
   }
 
   get measures(): PathMeasures {
@@ -206,6 +216,7 @@ export class KernelPaths {
     const { run, journal, interfaceNames, clock } = this.#options;
     const devices = this.#options.devices(config);
     this.names.setRules(config.rules, devices, clock.now());
+    this.#free.forget();
     // The script has them all.
     this.#steps.length = 0;
     const pins = new Map<string, DevicePaths>();
@@ -220,7 +231,8 @@ export class KernelPaths {
       return;
     }
     const parts = { config, interfaceNames, paths: this.#ground.ordered(config.paths), devices };
-    const state = { automatic: this.#choice, silent: this.#ground.silent, hosts: this.names.elements };
+    const { moved: places } = this.#measures.places;
+    const state = { automatic: this.#choice, places, silent: this.#silent(), hosts: this.names.elements };
     const plan = pathRulesPlan({ ...parts, ...state, opened: new Map() });
     const script = pathScript(plan);
     if (script === this.#applied?.script) return;
@@ -228,12 +240,17 @@ export class KernelPaths {
     const opened = this.#applied === undefined ? new Map<number, number>() : await readOpened(run);
     const whole = pathScript(pathRulesPlan({ ...parts, ...state, opened }));
     await applyTable(pathsTable, whole, journal, run);
-    this.#applied = { automatic: plan.automatic, silent: plan.silent, script };
+    this.#applied = { automatic: plan.automatic, places: plan.places, silent: plan.silent, script };
   }
 
   #tick(): void {
     this.#ticks++;
     this.#choose();
+    this.#followSilence();
+    const now = this.#options.clock.now();
+    if (this.#applied !== undefined && addressSizes.some((size) => this.#measures.isChoosing(size, now))) {
+      void this.#watch.look();
+    }
     if (this.#ticks % ticksPerExpiry === 0) {
       this.#tell(this.names.expire(this.#options.clock.now()));
     }
@@ -242,54 +259,85 @@ export class KernelPaths {
     if (isDue && !isPlain(this.#config)) this.#inBackground('look at this host', () => this.#look());
   }
 
-  /** Moves new flows where the choice has changed: one step in the kernel. */
+  /** Moves new flows where the choice has changed, for all places or for some: one step in the kernel. */
   #choose(): void {
     if (this.#isClosed) return;
-    const choice = this.#measures.reconsider(this.#options.clock.now());
-    if (choice.v4 === this.#choice.v4 && choice.v6 === this.#choice.v6) return;
-    const left = this.#brokenOnes([this.#choice.v4, this.#choice.v6]);
+    const now = this.#options.clock.now();
+    const choice = this.#measures.reconsider(now);
+    const left = this.#leftFor(choice);
+    const hasMoved = choice.v4 !== this.#choice.v4 || choice.v6 !== this.#choice.v6;
     this.#choice = choice;
-    this.#options.log.info('new flows take another path', { v4: choice.v4, v6: choice.v6 });
+    const moves = this.#measures.places.reconsider(now);
+    if (!hasMoved && moves.length === 0) return;
+    this.#tellMove(hasMoved, moves.length);
     this.#inBackground('move new flows', async () => {
-      const before = this.#applied;
-      if (before === undefined) return;
-      const parts = {
-        config: this.#config,
-        interfaceNames: [],
-        paths: this.#ground.ordered(this.#config.paths),
-      };
-      const opened = new Map<number, number>();
-      const more = { devices: [], automatic: this.#choice, silent: before.silent, hosts: [], opened };
-      const { automatic } = pathRulesPlan({ ...parts, ...more });
-      if (automatic.v4 === before.automatic.v4 && automatic.v6 === before.automatic.v6) return;
-      await nft(automaticScript(before.automatic, automatic), this.#options.run);
-      // The next change of rules says all of it anew.
-      this.#applied = { automatic, silent: before.silent, script: '' };
+      await this.#applyChoice();
       // Who waits there for a first answer tries again by itself, and then goes the new way.
       for (const slot of left) await forgetUnanswered(slot, this.#options.log);
+      await forgetMoved(moves, this.slots, this.#options.log);
     });
   }
 
-  /** New flows for a tunnel whose other side is silent are refused; those of nobody's wish avoid it. */
+  #tellMove(hasMoved: boolean, places: number): void {
+    const { log } = this.#options;
+    // How often each was asked until now: what the choice rests on.
+    const asked = Object.entries(this.#measures.asked());
+    const probes = asked.map(([id, count]) => `${id} ${count}`).join(', ');
+    if (hasMoved) log.info('new flows take another path', { ...this.#choice, probes });
+    if (places > 0) log.info('new flows to some places take another path', { places });
+  }
+
+  async #applyChoice(): Promise<void> {
+    const before = this.#applied;
+    if (before === undefined) return;
+    const parts = {
+      config: this.#config,
+      interfaceNames: [],
+      paths: this.#ground.ordered(this.#config.paths),
+    };
+    const { moved: places } = this.#measures.places;
+    const more = { devices: [], places, silent: before.silent, hosts: [], opened: new Map<number, number>() };
+    const plan = pathRulesPlan({ ...parts, ...more, automatic: this.#choice });
+    const after = { automatic: plan.automatic, places: plan.places };
+    if (isAlike(after, { automatic: before.automatic, places: before.places })) return;
+    await nft(automaticScript(pathsTableWords, before.automatic, after), this.#options.run);
+    // The next change of rules says all of it anew.
+    this.#applied = { ...after, silent: before.silent, script: '' };
+  }
+
+  /** New flows for a path that answers nobody are refused; those of nobody's wish avoid it. */
   #followSilence(): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#applied === undefined || isAlike(this.#applied.silent, this.#silent()))
+      return;
     this.#choose();
-    this.#inBackground('refuse what a silent tunnel would swallow', async () => {
+    this.#inBackground('refuse what a silent path would swallow', async () => {
       const before = this.#applied;
-      const { silent } = this.#ground;
-      const hasMap = this.#config.paths.some(({ type }) => type === 'wireguard');
-      if (before === undefined || !hasMap || silent.join() === before.silent.join()) return;
-      await nft(silentScript(silent), this.#options.run);
+      const silent = this.#silent();
+      if (before === undefined || isAlike(silent, before.silent)) return;
+      await nft(silentScript(pathsTableWords, silent), this.#options.run);
       this.#applied = { ...before, silent, script: '' };
     });
   }
 
-  /** Slots of those that do not work now. */
-  #brokenOnes(ids: readonly (string | undefined)[]): readonly number[] {
-    const now = this.#options.clock.now();
+  /** Slots of paths that answer nobody; none where the kernel has no map for them. */
+  #silent(): SilentSlots {
     const { slots } = this;
-    const broken = new Set(ids.filter((id) => id !== undefined && this.#measures.isBroken(id, now)));
-    return [...broken].flatMap((id) => slots.get(id ?? '') ?? []);
+    const known = this.#measures.silent(this.#options.clock.now());
+    const of = (family: RouteFamily): readonly number[] =>
+      [...new Set([...this.#ground.silent, ...known[family].flatMap((id) => slots.get(id) ?? [])])].toSorted(
+        (a, b) => a - b,
+      );
+    return { v4: of('v4'), v6: of('v6') };
+  }
+
+  /** Slots of those that are left because they do not work now. */
+  #leftFor(choice: Choice): readonly number[] {
+    const now = this.#options.clock.now();
+    const left = families.flatMap((family) => {
+      const id = this.#choice[family];
+      return id !== undefined && id !== choice[family] && this.#measures.isBroken(id, now) ? [id] : [];
+    });
+    return [...new Set(left)].flatMap((id) => this.slots.get(id) ?? []);
   }
 
   #tell(steps: readonly HostStep[]): void {
@@ -335,4 +383,8 @@ function familiesIn({ network }: EdgeConfig): readonly RouteFamily[] {
 function isMeasuredAlike(before: EdgeConfig, after: EdgeConfig): boolean {
   const text = ({ paths, probe }: EdgeConfig): string => JSON.stringify([paths, probe]);
   return text(before) === text(after);
+}
+
+function isAlike(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -22,11 +22,15 @@ export interface UnansweredFlow {
 const maxFlows = 1024;
 
 /** Of /proc/net/nf_conntrack. */
-export function unansweredFlows(list: string, slot: number): readonly UnansweredFlow[] {
+export function unansweredFlows(
+  list: string,
+  slot: number,
+  isTo: (destination: Uint8Array) => boolean = () => true,
+): readonly UnansweredFlow[] {
   const flows: UnansweredFlow[] = [];
   for (const line of list.split('\n')) {
     const flow = flowOf(line, slot);
-    if (flow !== undefined) flows.push(flow);
+    if (flow !== undefined && isTo(flow.destination)) flows.push(flow);
     if (flows.length === maxFlows) break;
   }
   return flows;

@@ -1,7 +1,7 @@
 // An edge whose kernel forwards and that chooses between two uplinks: it leaves one that dies, breaks no flow, and
 // follows rules for names and tags.
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { WhyAnswer } from '../../edge/egress/paths-question.ts';
 import { labAddresses } from '../../shared/node/lab/topology.ts';
 import { describeWith } from '../support/requires.ts';
@@ -53,6 +53,8 @@ describeWith(
       await world.startDevice(phone, keys[1], ['10.83.0.3/32'], 200);
     }, 120_000);
 
+    afterEach(hearAll);
+
     afterAll(async () => {
       await world?.down();
       ca?.remove();
@@ -95,10 +97,17 @@ describeWith(
       for (let i = 0; i < 8; i++) answers.push(await world.fetched(`http://${site.v4}:8080/`));
 
       expect(answers).toEqual(Array.from({ length: 8 }, () => living));
-      expect(await world.fetched(`http://${site.v4}:${dying?.port}/`)).toBe('silence');
+      // Who must go by the dead one is refused, once three probes in a row say so, and can be told why.
+      const named = ['--port', String(dying?.port)];
+      await until(async () => (await world.fetched(`http://${site.v4}:${dying?.port}/`)) === 'refused');
+      expect(await why(site.v4, ...named)).toMatch(
+        /Nothing gets through now: the path does not answer\. New flows are refused until that is over/,
+      );
       await world.finishDownloads();
       expect(await download).toBe(`over ${living}`);
-      await world.lab.inet.run('nft', ['delete', 'table', 'inet', 'swallow']);
+      await hearAll();
+      await until(async () => (await world.fetched(`http://${site.v4}:${dying?.port}/`)) === used);
+      expect(await why(site.v4, ...named)).not.toContain('Nothing gets through');
       expect(await why(site.v4)).toMatch(new RegExp(`^By ${survivor?.id}: `));
     }, 120_000);
 
@@ -178,6 +187,10 @@ async function swallow(interfaceName: string): Promise<void> {
 }
 `;
   await world.lab.inet.run('nft', ['-f', '/dev/stdin'], { stdin: script });
+}
+
+async function hearAll(): Promise<void> {
+  await world.lab.inet.run('nft', ['delete', 'table', 'inet', 'swallow'], { allowFailure: true });
 }
 
 async function startResolver(): Promise<void> {

@@ -1,16 +1,19 @@
 // An edge that chooses between two uplinks that are real lines with delay, loss and a rate (our seeded relay), where the
 // kernel forwards and without privileges: it leaves the one that goes bad, and the one that dies, and breaks no flow.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { RelayChild } from '../../shared/node/lab/relay-child.ts';
 import { describeWith } from '../support/requires.ts';
 import { PathsWorld, site, until } from './support/paths-world.ts';
+import {
+  congested,
+  dead,
+  good,
+  type Line,
+  lines,
+  type Quality,
+  UplinkLines,
+} from './support/uplink-lines.ts';
 
 const number = process.pid % 10_000;
-const lines = {
-  near: { edge: '198.18.6.1', inet: '198.18.6.2', metric: '900' },
-  far: { edge: '198.18.6.5', inet: '198.18.6.6', metric: '901' },
-} as const;
-type Line = keyof typeof lines;
 /** A place of another network than the site, so that nothing ties it to the site's line. */
 const elsewhere = '198.19.7.7';
 const egress = `paths:
@@ -20,10 +23,7 @@ probe: { every: 1s, targets: ["${site.v4}:8080"] }
 rules:
   - { match: { port: 8081 }, use: near }
 `;
-const good = { near: { delayMs: 10, rateMbit: 50 }, far: { delayMs: 40, rateMbit: 50 } } as const;
-const congested = { delayMs: 150, jitterMs: 20, lossPercent: 2, rateMbit: 2, queueMs: 200 };
-const dead = { lossPercent: 100 };
-/** Three intervals of probes is the bar, and test/sim holds it. Here a move of a minute ago may stand before, on a slow machine. */
+/** Three intervals of probes is the bar, and path-intervals.test.ts holds it. Here a move of a minute ago may stand before, on a slow machine. */
 const mostMs = 120_000;
 
 describeWith(
@@ -36,19 +36,20 @@ describeWith(
 
 function describeBackend(backend: 'kernel' | 'userspace', i: number): void {
   let world: PathsWorld;
-  const relays: Partial<Record<Line, RelayChild>> = {};
+  let uplinks: UplinkLines;
 
   beforeAll(async () => {
     world = await PathsWorld.up(`cvt-lines${i}`);
+    uplinks = new UplinkLines(world);
   }, 60_000);
 
   afterAll(async () => {
-    await Promise.all(Object.values(relays).map((relay) => relay.end()));
+    await uplinks?.end();
     await world?.down();
   });
 
   test(`${backend}: takes the nearer line`, async () => {
-    for (const line of ['near', 'far'] as const) await startLine(line);
+    await uplinks.start();
     await world.lab.inet.run('ip', ['address', 'add', `${elsewhere}/32`, 'dev', 'lo']);
     await world.startSite();
     const keys = await world.newKeys();
@@ -78,8 +79,8 @@ function describeBackend(backend: 'kernel' | 'userspace', i: number): void {
   }, 200_000);
 
   test(`${backend}: a line that dies costs a new flow no error`, async () => {
-    await change('near', good.near);
-    await change('far', dead);
+    await uplinks.change('near', good.near);
+    await uplinks.change('far', dead);
 
     const patient = ['--connect-timeout', '40', '--max-time', '60'];
     const from = performance.now();
@@ -91,30 +92,9 @@ function describeBackend(backend: 'kernel' | 'userspace', i: number): void {
     expect(answers).toEqual(Array.from({ length: 4 }, () => lines.near.edge));
   }, 300_000);
 
-  async function startLine(line: Line): Promise<void> {
-    const { edge, inet } = world.lab;
-    const { edge: ours, inet: theirs, metric } = lines[line];
-    relays[line] = await RelayChild.start({
-      seed: 7,
-      first: { namespace: edge.namespace, interface: line, addresses: [`${ours}/30`] },
-      second: { namespace: inet.namespace, interface: line, addresses: [`${theirs}/30`] },
-      forward: good[line],
-      backward: good[line],
-    });
-    await edge.run('ip', ['route', 'add', 'default', 'via', theirs, 'dev', line, 'metric', metric]);
-  }
-
-  async function change(line: Line, to: typeof congested | typeof dead | (typeof good)[Line]): Promise<void> {
-    await relays[line]?.change({ forward: to, backward: to });
-  }
-
   /** Returns the milliseconds until it holds. */
-  async function afterChange(
-    line: Line,
-    to: typeof congested,
-    holds: () => Promise<boolean>,
-  ): Promise<number> {
-    await change(line, to);
+  async function afterChange(line: Line, to: Quality, holds: () => Promise<boolean>): Promise<number> {
+    await uplinks.change(line, to);
     const from = performance.now();
     await until(holds, mostMs);
     return Math.round(performance.now() - from);

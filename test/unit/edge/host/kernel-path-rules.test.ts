@@ -6,11 +6,12 @@ import { markOfSlot, PathSlots, pathMarkMask } from '../../../../edge/host/kerne
 import { parseOpened, parseOpenFlows } from '../../../../edge/host/kernel-path-load.ts';
 import { isPlain, pathKey, pathRulesPlan, routedOpenings } from '../../../../edge/host/kernel-path-plan.ts';
 import {
-  automaticScript,
   hostScript,
   type PathRulesPlan,
   pathScript,
+  pathsTableWords,
 } from '../../../../edge/host/kernel-path-rules.ts';
+import { automaticScript, silentScript } from '../../../../edge/host/kernel-place-rules.ts';
 import { guardPlan } from '../../../../edge/plan.ts';
 import { parsePrefix } from '../../../../shared/core/base/ip.ts';
 import { readEdgeConfig } from './edge-config.ts';
@@ -42,7 +43,12 @@ const plan: PathRulesPlan = {
     { prefix: 'fd7c::3/128', slot: 2 },
   ],
   automatic: { v4: 1, v6: 127 },
-  silent: [3],
+  places: [
+    { prefix: '203.0.113.0/24', slot: 2 },
+    { prefix: '2001:db8:5::/48', slot: 3 },
+  ],
+  silent: { v4: [3], v6: [] },
+  isProbed: true,
   hosts: [
     { index: 2, from: '10.83.0.2/32', address: '203.0.113.10' },
     { index: 2, from: 'fd7c::2/128', address: '2001:db8::10' },
@@ -87,7 +93,7 @@ describe('the script', () => {
     const script = pathScript(plan);
 
     expect(chain(script, 'blocking')).toEqual(['meta l4proto { tcp, udp } th dport 25 goto take_5']);
-    expect(chain(script, 'by_rule').slice(-2)).toEqual(['goto take_4', 'meta nfproto vmap @automatic']);
+    expect(chain(script, 'by_rule').slice(-2)).toEqual(['goto take_4', 'goto by_place']);
   });
 
   test('has no line for a device that is not there, nor for a family that it does not have', () => {
@@ -104,10 +110,35 @@ describe('the script', () => {
   });
 
   test('moves new flows to another path in one step', () => {
-    expect(automaticScript({ v4: 1, v6: 127 }, { v4: 2, v6: 2 })).toBe(
+    const after = { automatic: { v4: 2, v6: 2 }, places: [{ prefix: '203.0.113.0/24', slot: 1 }] };
+
+    expect(automaticScript(pathsTableWords, { v4: 1, v6: 127 }, after)).toBe(
       'delete element inet culvert_edge_paths automatic { ipv4 : goto take_1, ipv6 : goto take_127 }\n' +
-        'add element inet culvert_edge_paths automatic { ipv4 : goto take_2, ipv6 : goto take_2 }\n',
+        'add element inet culvert_edge_paths automatic { ipv4 : goto take_2, ipv6 : goto take_2 }\n' +
+        'flush map inet culvert_edge_paths places_v4\n' +
+        'add element inet culvert_edge_paths places_v4 { 203.0.113.0/24 : goto take_1 }\n' +
+        'flush map inet culvert_edge_paths places_v6\n',
     );
+  });
+
+  test('asks for the place before the usual path, and after every rule', () => {
+    const script = pathScript(plan);
+
+    expect(chain(script, 'by_place')).toEqual([
+      'ip daddr vmap @places_v4',
+      'ip6 daddr vmap @places_v6',
+      'meta nfproto vmap @automatic',
+    ]);
+  });
+
+  test('refuses new flows of a silent path, each family for itself', () => {
+    expect(silentScript(pathsTableWords, { v4: [3], v6: [] })).toBe(
+      'flush map inet culvert_edge_paths silent_v4\n' +
+        'add element inet culvert_edge_paths silent_v4 { 0x03000000 : goto refuse }\n' +
+        'flush map inet culvert_edge_paths silent_v6\n',
+    );
+    const paths = plan.paths.filter(({ hop }) => hop === undefined);
+    expect(pathScript({ ...plan, paths, isProbed: false })).not.toContain('silent');
   });
 
   test('tells names in the order in which they were learnt', () => {
@@ -153,7 +184,8 @@ describe('what the script is made from', () => {
     paths,
     devices,
     automatic: { v4: 'second', v6: undefined },
-    silent: [],
+    places: [{ prefix: '203.0.113.0/24', path: 'second' }],
+    silent: { v4: [], v6: [] },
     hosts: [],
     opened: new Map([[2, 5]]),
   });
