@@ -11,6 +11,7 @@ import type { Clock } from '../shared/node/clock.ts';
 import type { Handlers } from '../shared/node/control/socket-server.ts';
 import { nativeDhSuite } from '../shared/node/crypto/native-dh.ts';
 import { systemEntropy } from '../shared/node/entropy.ts';
+import { run } from '../shared/node/run.ts';
 import { isDnsIntercepted, noResolver } from './diagnostics/dns-probe.ts';
 import { faults, judgeFault } from './diagnostics/doctor-verdict.ts';
 import { type ExaminedEdge, examineNet } from './diagnostics/examine.ts';
@@ -21,10 +22,12 @@ import type { Driver } from './driver/driver.ts';
 import { tunnelOf } from './driver/effects.ts';
 import type { EdgeProfile, ProxyPort, TunnelPort } from './driver/ports.ts';
 import type { LookEvent } from './enroll/config-follower.ts';
+import { problemIn } from './enroll/edge-client.ts';
 import { registeredClient } from './enroll/enrollment.ts';
 import type { EnrollmentDesk } from './enroll/enrollment-desk.ts';
 import { gatewayIn } from './enroll/gateway-address.ts';
 import type { Registration, RegistrationStore } from './enroll/registrations.ts';
+import type { Examination, ExamineOpening } from './host/firewall/examination.ts';
 import { reachableAmong } from './host/network/netlink-source.ts';
 import type { MtuKeeper } from './host/path-mtu.ts';
 import { hasNetAdmin } from './host/privileges.ts';
@@ -35,8 +38,10 @@ import { askEdge, askRound } from './portal/probe.ts';
 import { judgePortal } from './portal/verdict.ts';
 import { edgeProbe, networkLookUp } from './portal-side.ts';
 import type { EdgeStore } from './settings/edges.ts';
+import type { KnownAddresses } from './settings/known-addresses.ts';
 import type { SettingsStore } from './settings/store.ts';
 import { waysOf } from './transport/edge-ways.ts';
+import type { TransportDesk } from './transport/transport-desk.ts';
 
 export interface DiagnoseParts {
   readonly driver: Driver;
@@ -53,11 +58,15 @@ export interface DiagnoseParts {
     readonly edge?: { readonly transport: string };
     readonly verified?: { readonly rttMs?: number };
   }>;
+  /** Where edges have proven to be. */
+  readonly known: Pick<KnownAddresses, 'of'>;
+  readonly transport: { readonly desk: Pick<TransportDesk, 'outside' | 'fault'> };
+  readonly splitParts: { readonly examining: Pick<ExamineOpening, 'during'> };
   readonly clock: Clock;
 }
 
 /** What is needed to try one edge. */
-export type EdgeParts = Omit<DiagnoseParts, 'mtu' | 'status'>;
+export type EdgeParts = Omit<DiagnoseParts, 'mtu' | 'status' | 'splitParts'>;
 
 const apiTimeoutMs = 4000;
 const lookUpMs = 3000;
@@ -72,8 +81,8 @@ export function diagnoseHandlers(parts: DiagnoseParts): Pick<Handlers, keyof Net
   let probedAt: MonoMs | undefined;
   const examined = (): Promise<NetFacts> => {
     const next = last.then(() => {
-      const lately = probedAt !== undefined && parts.clock.now() - probedAt < movesMs;
-      return examine(parts, lately);
+      const lately = hasMoved(parts, probedAt);
+      return parts.splitParts.examining.during(examinationOf(parts), () => examine(parts, lately));
     });
     last = next.then(
       () => (probedAt = parts.clock.now()),
@@ -134,6 +143,37 @@ function examine(parts: DiagnoseParts, hasProbedLately: boolean): Promise<NetFac
   });
 }
 
+/** Moves that the edge saw may be our own: probes, another way, a connection that was made a moment ago. */
+function hasMoved({ driver, clock }: DiagnoseParts, probedAt: MonoMs | undefined): boolean {
+  const isFresh = driver.state.kind !== 'connected' || clock.unix() - driver.since < movesMs;
+  return isFresh || (probedAt !== undefined && clock.now() - probedAt < movesMs);
+}
+
+/** What the examination asks, for the firewall. */
+function examinationOf({ driver, settings, edges, registrations, signIn }: DiagnoseParts): Examination {
+  const pages = settings.current['portal.detection']
+    ? probesOf(settings.current['portal.probes']).map(({ port }) => port)
+    : [];
+  const { state } = driver;
+  const wanted = 'edge' in state && state.edge !== '' ? state.edge : settings.current.edge;
+  const list = edges.list();
+  const edge = list.find(({ name }) => name === wanted) ?? list[0];
+  const filePort = edge?.config.peers[0]?.endpoint?.port;
+  if (edge === undefined || filePort === undefined)
+    return { servers: [...signIn.servers(), noResolver], tcpPorts: pages, udpPorts: [] };
+  const registration = registrations.names().includes(edge.name) ? registrations.find(edge.name) : undefined;
+  const ways = waysOf(registration, filePort);
+  return {
+    servers: [...signIn.servers(), noResolver],
+    tcpPorts: [
+      ...pages,
+      ...(ways?.httpsPorts ?? []),
+      ...(registration === undefined ? [] : [registration.port]),
+    ],
+    udpPorts: ways?.udpPorts ?? [filePort],
+  };
+}
+
 function familiesNow(mark: number): ReturnType<Parameters<typeof examineNet>[0]['families']> {
   const ways = reachableAmong([noResolver, anyIpv6], mark);
   const own = Object.values(networkInterfaces()).flatMap(
@@ -144,7 +184,7 @@ function familiesNow(mark: number): ReturnType<Parameters<typeof examineNet>[0][
   return { network: ipv4 || ipv6 || own.length > 0, ipv4, ipv6 };
 }
 
-async function tunnelFacts({ status, mtu }: DiagnoseParts): Promise<TunnelFacts> {
+async function tunnelFacts({ status, mtu, transport }: DiagnoseParts): Promise<TunnelFacts> {
   const { state, edge, verified } = await status();
   return {
     state,
@@ -152,12 +192,13 @@ async function tunnelFacts({ status, mtu }: DiagnoseParts): Promise<TunnelFacts>
     ...(verified?.rttMs === undefined ? {} : { rttMs: verified.rttMs }),
     ...(mtu.reduced === undefined ? {} : { mtuReduced: mtu.reduced }),
     mtuBroken: mtu.isBroken,
+    ...(transport.desk.fault === undefined ? {} : { udpFault: transport.desk.fault }),
   };
 }
 
 /** The one in use, else the one that the next `connect` takes. */
 function edgeFor(parts: EdgeParts, mark: number): ExaminedEdge | undefined {
-  const { driver, edges, settings, registrations, signIn, clock } = parts;
+  const { driver, edges, settings, registrations, signIn, known, clock } = parts;
   const { state } = driver;
   const list = edges.list();
   const wanted = 'edge' in state && state.edge !== '' ? state.edge : settings.current.edge;
@@ -176,16 +217,40 @@ function edgeFor(parts: EdgeParts, mark: number): ExaminedEdge | undefined {
   };
   return {
     name: edge.name,
+    byName: isIP(endpoint.host) === 0,
     udpPorts: waysOf(registration, endpoint.port)?.udpPorts ?? [endpoint.port],
     ownKey: encodeBase64(nativeDhSuite.publicKey(privateKey)),
     edgeKey: encodeBase64(peer.publicKey),
-    address: async () =>
-      isIP(endpoint.host) === 0
-        ? (await lookUp(endpoint.host, AbortSignal.timeout(lookUpMs)))[0]
-        : endpoint.host,
+    address: async (isLied) => {
+      const inUse = placeInUse(parts, edge.name);
+      if (inUse !== undefined) return { address: inUse, isProven: true };
+      if (isIP(endpoint.host) !== 0) return { address: endpoint.host, isProven: false };
+      const proven = known.of(endpoint.host);
+      const told =
+        isLied && proven.length > 0 ? [] : await lookUp(endpoint.host, AbortSignal.timeout(lookUpMs));
+      const address = told[0] ?? proven[0];
+      return address === undefined ? undefined : { address, isProven: proven.includes(address) };
+    },
+    pathMtu: (address) => pathMtuTo(address, mark),
     openUdp: (address) => UdpProbe.open({ keys, address, mark, clock, entropy: systemEntropy() }),
     ...(registration === undefined ? {} : { api: apiOf(parts, edge, registration, mark) }),
   };
+}
+
+/** Where the tunnel is that works, outside of it. */
+function placeInUse({ driver, transport }: EdgeParts, name: string): string | undefined {
+  const { state } = driver;
+  if (state.kind !== 'connected' || state.edge !== name) return undefined;
+  const [place] = transport.desk.outside(state.endpoints);
+  return place?.address.split('%')[0];
+}
+
+/** What the system keeps of what routers said. Undefined where they said nothing, or nobody can be asked. */
+async function pathMtuTo(address: string, mark: number): Promise<number | undefined> {
+  const marked = mark === 0 ? [] : ['mark', String(mark)];
+  const { exitCode, stdout } = await run('ip', ['route', 'get', address, ...marked], { allowFailure: true });
+  const found = exitCode === 0 ? /\bmtu (?:lock )?(\d+)/.exec(stdout)?.[1] : undefined;
+  return found === undefined ? undefined : Number(found);
 }
 
 /** Through the tunnel where all traffic takes it, else outside with the daemon's mark. */
@@ -216,9 +281,14 @@ function apiOf(
   };
   return {
     diagnose: async () => {
-      if (gatewayIn(driver.state, edges, edge.name) !== undefined)
-        return enrollment.call(edge.name, 'diagnosis');
-      return outside(registration.port);
+      if (gatewayIn(driver.state, edges, edge.name) === undefined) return outside(registration.port);
+      try {
+        return await enrollment.call(edge.name, 'diagnosis');
+      } catch (error) {
+        // A tunnel may be dead that is still believed in.
+        if (problemIn(error) !== undefined) throw error;
+        return outside(registration.port);
+      }
     },
     meet: async () => {
       const probe = edgeProbe(registrations, edge.name);
@@ -266,9 +336,9 @@ const outsideAnswers: Readonly<Record<string, OutsidePort['answer']>> = {
 
 async function udpFromOutside(edge: ExaminedEdge): Promise<readonly OutsidePort[]> {
   const [port] = edge.udpPorts;
-  const address = await edge.address().catch(() => undefined);
-  if (port === undefined || address === undefined) return [];
-  const probe = await edge.openUdp(address).catch(() => undefined);
+  const found = await edge.address(false).catch(() => undefined);
+  if (port === undefined || found === undefined) return [];
+  const probe = await edge.openUdp(found.address).catch(() => undefined);
   if (probe === undefined) return [];
   const { answer } = await probe.ask(port);
   probe.close();

@@ -11,19 +11,23 @@ import { otherResolver } from './host/dns/other-resolver.ts';
 import { openOwnLink } from './host/dns/own-link.ts';
 import { SystemDns } from './host/dns/system-dns.ts';
 import { DnsGuard, plainDnsMark } from './host/firewall/dns-guard.ts';
+import type { NameOpening } from './host/firewall/name-opening.ts';
 import type { Journal } from './host/journal.ts';
 import { HostDns } from './host/private-dns.ts';
 import { undoDns } from './host/restore.ts';
+import { tunnelMark } from './host/routes/plan.ts';
 import { systemSysctl } from './host/sysctl.ts';
 import type { AnswerWatch } from './resolver/pipeline.ts';
 import { PrivateDns, type PrivateDnsSettings } from './resolver/private-dns.ts';
-import { privateDnsSettings, stubPlaces } from './settings/dns-settings.ts';
+import { edgeDnsSettings, privateDnsSettings, stubPlaces } from './settings/dns-settings.ts';
 import type { SettingsStore } from './settings/store.ts';
 
 export interface DnsSideParts {
   readonly settings: SettingsStore;
   readonly journal: Journal;
   readonly watch: AnswerWatch;
+  /** Servers that the daemon may ask beside the tunnel. */
+  readonly names: NameOpening;
   /** Of a sign-in that the network wants: these are asked of the network. */
   readonly signInNames?: () => readonly string[];
   readonly clock: Clock;
@@ -31,7 +35,7 @@ export interface DnsSideParts {
 }
 
 /** Private DNS and the system's side of it. Nothing is opened. */
-export function makeDns({ settings, journal, watch, signInNames, clock, log }: DnsSideParts): {
+export function makeDns({ settings, journal, watch, names, signInNames, clock, log }: DnsSideParts): {
   dns: HostDns;
   system: SystemDns;
 } {
@@ -52,8 +56,10 @@ export function makeDns({ settings, journal, watch, signInNames, clock, log }: D
   const dns = new HostDns({
     settingsFor: (transport) =>
       withSignIn(privateDnsSettings(settings.current, transport), signInNames?.() ?? []),
+    settingsBefore: (edgeServers) => edgeDnsSettings(settings.current, edgeServers),
     places: () => stubPlaces(settings.current),
-    open: (given, edgeServers) =>
+    around: { mark: tunnelMark, open: (servers) => names.set(servers) },
+    open: (given, edgeServers, around) =>
       new PrivateDns(given, {
         clock,
         log,
@@ -61,6 +67,7 @@ export function makeDns({ settings, journal, watch, signInNames, clock, log }: D
         networkServers: () => networkServers(system),
         edgeServers,
         plainMark: plainDnsMark,
+        around,
         watch,
       }),
     system,
@@ -80,9 +87,7 @@ export function makeDns({ settings, journal, watch, signInNames, clock, log }: D
 
 /** Answers of the network's own servers are never kept, so nothing of a sign-in outlives it. */
 function withSignIn(settings: PrivateDnsSettings, names: readonly string[]): PrivateDnsSettings {
-  if (names.length === 0) return settings;
-  const rules = names.map((name) => ({ name, servers: [], via: 'network' }) as const);
-  return { ...settings, fallback: [...settings.fallback, ...rules] };
+  return names.length === 0 ? settings : { ...settings, signInNames: names };
 }
 
 /** Those that the system's files name now, and those that they named before ours stood there. */

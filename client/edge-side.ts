@@ -25,6 +25,7 @@ import type { EdgeStore } from './settings/edges.ts';
 import type { KnownAddresses } from './settings/known-addresses.ts';
 import { pendingKeyPath } from './settings/paths.ts';
 import type { SettingsStore } from './settings/store.ts';
+import type { TransportDesk } from './transport/transport-desk.ts';
 
 export interface EdgeSideParts {
   readonly stateDir: string;
@@ -43,6 +44,7 @@ interface Moved {
   readonly dns: HostDns;
   readonly failover: FailoverSide;
   readonly signIn: { readonly servers: () => readonly string[] };
+  readonly transport: { readonly desk: TransportDesk };
 }
 
 export interface EdgeSide {
@@ -56,7 +58,7 @@ export interface EdgeSide {
 
 export function joinEdge(
   parts: EdgeSideParts,
-  { driver, tunnel, proxy, dns, failover, signIn }: Moved,
+  { driver, tunnel, proxy, dns, failover, signIn, transport }: Moved,
 ): EdgeSide {
   const { stateDir, settings, edges, registrations, known, clock, log } = parts;
   rememberPlaces(driver, edges, known);
@@ -87,7 +89,7 @@ export function joinEdge(
     reach: reachNow,
     onStopping: (edge) => void failover.desk.handleStopping(edge),
     onLook: (edge, asked) =>
-      void lookFromOutside({ ...parts, driver, tunnel, proxy, enrollment, signIn }, edge, asked),
+      void lookFromOutside({ ...parts, driver, tunnel, proxy, enrollment, signIn, transport }, edge, asked),
     log,
   });
   const ways = new Ways({

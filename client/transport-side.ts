@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../shared/core/base/endpoint.ts';
 import type { Log } from '../shared/core/base/ports.ts';
+import { CulvertError } from '../shared/core/control/codes.ts';
 import { type HealthCode, type HealthItem, healthItem } from '../shared/core/control/health.ts';
 import type { Status } from '../shared/core/control/status.ts';
 import type { Clock } from '../shared/node/clock.ts';
@@ -14,7 +15,7 @@ import type { HostTunnel } from './host/tunnel.ts';
 import type { EdgeStore } from './settings/edges.ts';
 import { transportsPath } from './settings/paths.ts';
 import type { SettingsStore } from './settings/store.ts';
-import { type EdgeWays, waysOf } from './transport/edge-ways.ts';
+import { type EdgeWays, type TransportChoice, waysOf } from './transport/edge-ways.ts';
 import { NetworkMemory } from './transport/network-memory.ts';
 import { noUdpPlace, udpPlaces } from './transport/race.ts';
 import { SlowUdpDesk } from './transport/slow-udp-desk.ts';
@@ -38,6 +39,8 @@ export interface TransportSide {
   waysOf(edge: string): EdgeWays | undefined;
   /** As EdgeFinder asks. */
   placesAt(edge: string, addresses: readonly string[], port: number): readonly Endpoint[];
+  /** Throws 'no-tls-way': who chose TLS must not find the tunnel on UDP. */
+  check(edge: string, choice: TransportChoice): void;
   /** What people read: never a place on this machine's own loopback. */
   shown(status: Status): Status;
   /** The watch on the network, once it is opened. */
@@ -80,14 +83,19 @@ export function makeTransport(parts: TransportParts, { driver, tunnel, proxy }: 
     slow,
     network: undefined,
     waysOf: (edge) => (settings.current.transport === 'udp' ? undefined : ways(edge)),
+    check: (edge, choice) => {
+      if (choice === 'tls' && ways(edge) === undefined) throw new CulvertError('no-tls-way');
+    },
     placesAt: (edge, addresses, port) => {
       const known = ways(edge);
+      const { transport } = settings.current;
+      side.check(edge, transport);
       if (known === undefined) return addresses.map((address) => ({ address, port }));
       desk.learn(
         edge,
         addresses.map((address) => ({ address, port })),
       );
-      return settings.current.transport === 'tls' ? [noUdpPlace] : udpPlaces(addresses, known.udpPorts);
+      return transport === 'tls' ? [noUdpPlace] : udpPlaces(addresses, known.udpPorts);
     },
     shown: (status) => shownBy(desk, status),
   };

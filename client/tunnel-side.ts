@@ -1,6 +1,7 @@
 /** The daemon's two tunnels: of the whole device, and behind the proxy; joined by daemon.ts. Neither is started. */
 
 import type { Log } from '../shared/core/base/ports.ts';
+import { CulvertError } from '../shared/core/control/codes.ts';
 import type { FlowBackend } from '../shared/node/flows/contract.ts';
 import { startFlowThread } from '../shared/node/flows/flow-thread-link.ts';
 import { serveUapi } from '../shared/node/uapi/uapi-socket.ts';
@@ -19,6 +20,10 @@ import { formatRules } from './split/rules.ts';
 const announceUnansweredMs = 400;
 /** Lost datagrams, close together, that make somebody look whether UDP is slowed down. */
 const announceLostPackets = 4;
+const kernelInTls = {
+  text: 'The WireGuard of the kernel cannot be carried inside TLS.',
+  remedy: 'Let culvert do it: culvert settings set tunnel.backend auto',
+};
 
 export interface TunnelSideParts {
   readonly settings: SettingsStore;
@@ -40,8 +45,10 @@ export function makeTunnels(
 ): TunnelSide {
   const rules = (): string => formatRules(splitParts.split.rules);
   const start: HostTunnelOptions['startThread'] = (interfaceName, mtu, disguised) => {
-    const wanted = settings.current['tunnel.backend'];
-    const choice = wanted === 'auto' && disguised ? 'userspace' : wanted;
+    const { 'tunnel.backend': wanted, transport } = settings.current;
+    const isTls = transport === 'tls';
+    if (wanted === 'kernel' && isTls) return Promise.reject(new CulvertError('no-tls-way', kernelInTls));
+    const choice = wanted === 'auto' && (disguised || isTls) ? 'userspace' : wanted;
     const entry = besideUs('packet-thread');
     return startBackend({
       choice,

@@ -179,6 +179,7 @@ export class Edge {
     const { certificate, acme, httpsPorts } = this.#config;
     const sightings = new Sightings({
       status: () => egress.tunnel.status(),
+      ownerOf: (publicKey) => this.#registration?.sync.deviceOf(publicKey)?.id,
       unixNow: this.#options.unixNow,
     });
     egress.tunnel.onEvent((event) => sightings.handleEvent(event));

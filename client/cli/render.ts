@@ -21,9 +21,14 @@ export function renderStatus(status: Status): string {
   if (status.interface !== undefined) rows.push(['interface', status.interface]);
   if (status.proxy !== undefined) rows.push(['proxy', status.proxy.address]);
   if (status.dns !== undefined) {
-    const { upstream, families, listen } = status.dns;
+    const { transport, upstream, families, listen, besideTunnel = [] } = status.dns;
     const filter = families === 'off' ? '' : `, filter ${families}`;
-    rows.push(['private DNS', `${upstream}${filter}, answers on ${listen}`]);
+    const title = transport === 'edge' ? 'names' : 'private DNS';
+    rows.push([title, `${upstream}${filter}, answers on ${listen}`]);
+    for (const { name, servers } of besideTunnel) {
+      const asked = servers.length === 0 ? 'nobody: this network names no server' : servers.join(', ');
+      rows.push([name, `asked of ${asked}, outside the tunnel`]);
+    }
   }
   if (status.addresses.length > 0) rows.push(['addresses', status.addresses.join(', ')]);
   if (status.dataplane !== undefined) {

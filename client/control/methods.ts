@@ -38,6 +38,7 @@ import type { EdgeStore, StoredEdge } from '../settings/edges.ts';
 import { ignoredParts } from '../settings/edges.ts';
 import { listSettings, proxyAccessOf, type Settings, settingNames } from '../settings/schema.ts';
 import type { SettingsStore } from '../settings/store.ts';
+import type { TransportChoice } from '../transport/edge-ways.ts';
 import type { LogRing } from './log-ring.ts';
 import type { RestDesk } from './rest-desk.ts';
 import { edgeIn, snapshot } from './snapshot.ts';
@@ -62,7 +63,7 @@ export interface MethodsOptions {
   readonly diagnose: (status: () => Promise<Status>) => Pick<Handlers, keyof NetRoutes>;
   readonly portal: Pick<PortalDesk, 'report' | 'open' | 'ignore' | 'status' | 'health'>;
   /** What carries the tunnel, as people read it; absent: UDP. */
-  readonly transport?: { shown(status: Status): Status };
+  readonly transport?: { shown(status: Status): Status; check(edge: string, choice: TransportChoice): void };
   /** Edges that did not answer a moment ago; absent: none. */
   readonly failover?: { readonly desk: { isSilent(edge: string): boolean } };
   /** Says whether the tunnel is safe from quantum computers; absent: never. */
@@ -177,6 +178,7 @@ export class Methods {
     // Private names need no edge.
     const edge = reach === 'dns' ? noEdge : edges.profile(body.edge ?? this.#selected().name).name;
     checkMachine(mode);
+    if (reach !== 'dns') this.#options.transport?.check(edge, settings.current.transport);
     await this.#options.rest.handleConnect();
     driver.send({ kind, edge, reach });
     return this.status();
@@ -296,6 +298,8 @@ export class Methods {
     const isOn = driver.state.kind !== 'off';
     // A mode that cannot work here must not take the place of one that works now.
     if (mode !== undefined && isOn && mode !== before.mode) checkMachine(mode);
+    const inUse = edgeOf(driver.state);
+    if (patch['transport'] === 'tls' && inUse !== undefined) this.#options.transport?.check(inUse, 'tls');
     if ('tunnel.interface' in patch && isOn) {
       throw new CulvertError('bad-setting', {
         text: 'The interface cannot be renamed while protection is on.',
@@ -318,7 +322,8 @@ export class Methods {
     const isOther = reachOf(before.mode) !== reach;
     const edge =
       reach === 'dns' ? noEdge : (edgeOf(state) ?? this.#selectedOr(this.#options.edges.list())?.name);
-    const moves = reach === 'proxy' && !isDeepStrictEqual(proxyAccessOf(before), proxyAccessOf(now));
+    const isMoved = reach === 'proxy' && !isDeepStrictEqual(proxyAccessOf(before), proxyAccessOf(now));
+    const moves = isMoved || (reach !== 'dns' && before.transport !== now.transport);
     if (isOther && edge === undefined) driver.send({ kind: 'disconnect' });
     else if (edge !== undefined && (isOther || moves)) driver.send({ kind: 'reconnect', edge, reach });
     else if (isDnsChange(before, now)) driver.send({ kind: 'dns-changed' });

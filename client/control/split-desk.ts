@@ -19,7 +19,12 @@ import type {
   SplitRoutes,
   SplitRuleRequest,
 } from '../../shared/core/control/split-api.ts';
-import { type Mode, type Status, wholeDeviceModes } from '../../shared/core/control/status.ts';
+import {
+  type Mode,
+  type RuleServers,
+  type Status,
+  wholeDeviceModes,
+} from '../../shared/core/control/status.ts';
 import type { Handlers } from '../../shared/node/control/socket-server.ts';
 import type { Run } from '../../shared/node/run.ts';
 import type { Reach } from '../connection/state.ts';
@@ -179,12 +184,15 @@ export class SplitDesk {
     // In mode proxy the far end looks names up: asking here would tell the network.
     const found = isIP(host) !== 0 || byProxy ? [] : await addressesOf(host);
     const ways = explainHost(view, host, found);
-    const edgePath = edgePathIn(await this.#options.status());
+    const status = await this.#options.status();
+    const edgePath = edgePathIn(status);
+    const beside = status.state === 'connected' ? (status.dns?.besideTunnel ?? []) : [];
     const asked = isIP(host) === 0 && !byProxy;
+    const noted = ways.map((way) => withQuestions(way, beside));
     return {
       host,
-      ...(asked ? { resolved: 'the resolver of this system, as programs ask it' } : {}),
-      ways: await Promise.all(ways.map((way) => this.#completed(way, edgePath))),
+      ...(asked ? { resolved: askedHow(host, beside) } : {}),
+      ways: await Promise.all(noted.map((way) => this.#completed(way, edgePath))),
     };
   }
 
@@ -212,6 +220,31 @@ function ruleFrom({ kind, target, mode }: SplitRuleRequest): SplitRule {
     });
   }
   return rule;
+}
+
+/** Who looks a name up, in words. */
+function askedHow(host: string, beside: readonly RuleServers[]): string {
+  const rule = narrowestRule(host.toLowerCase().replace(/\.$/, ''), beside);
+  if (rule === undefined) return 'the resolver of this system, as programs ask it';
+  const servers = rule.servers.join(', ');
+  return `${servers === '' ? 'nobody' : servers}, outside the tunnel, since you gave ${rule.name} to the network`;
+}
+
+function narrowestRule(name: string, rules: readonly RuleServers[]): RuleServers | undefined {
+  const covering = rules.filter((rule) => name === rule.name || name.endsWith(`.${rule.name}`));
+  return covering.toSorted((one, two) => two.name.length - one.name.length)[0];
+}
+
+/** Programs do not reach such a server; we do, on port 53. */
+function withQuestions(way: RouteWay, beside: readonly RuleServers[]): RouteWay {
+  const { address } = way;
+  const rules = beside.filter(({ servers }) => address !== undefined && servers.includes(address));
+  if (rules.length === 0) return way;
+  const names = rules.map(({ name }) => name).join(', ');
+  return {
+    ...way,
+    why: `${way.why} Only culvert itself asks it outside the tunnel, on port 53, for ${names}.`,
+  };
 }
 
 /** Where the edge told it. */

@@ -79,6 +79,22 @@ export const faults = {
     'Small packets pass and large ones vanish on the way to the edge.',
     'Make them smaller: culvert settings set tunnel.mtu 1280, then: culvert reconnect',
   ],
+  'udp-throttled': [
+    'This network slows UDP down.',
+    'Nothing has to be done: the tunnel goes inside TLS, which is faster here.',
+  ],
+  'packets-lost': [
+    'This network loses packets on the way to the edge.',
+    'Go nearer to the Wi-Fi, or use a cable; where that does not help, try another network.',
+  ],
+  'narrow-path': [
+    'The way to the edge takes smaller packets than the tunnel makes.',
+    'It works, in pieces. Make them smaller: culvert settings set tunnel.mtu 1280, then: culvert reconnect',
+  ],
+  'protection-stopped': [
+    'The way to the edge is fine, but culvert stopped with an error and keeps this machine closed.',
+    'See why: culvert status; try again: culvert connect; or open the machine: culvert disconnect',
+  ],
   'port-rewritten': [
     'This network keeps changing the port that this machine sends from.',
     'It works, with pauses. Another network is better; or use TLS: culvert settings set transport tls',
@@ -100,13 +116,18 @@ export const clockLimitMs = 60_000;
 /** Within five minutes. */
 const manyMoves = 4;
 const initiationBytes = 148;
+const lossyPercent = 1;
+/** Of IPv4 around the tunnel's largest datagram with an MTU of 1420. */
+const usualPacketBytes = 1480;
 
 export function judgeFault(facts: NetFacts): FaultCode {
   const { edge, pages } = facts;
   if (!facts.network) return 'no-network';
   if (pages?.kind === 'portal') return 'portal';
   if (edge === undefined) return pages?.kind === 'no-internet' ? 'no-internet' : 'no-edge';
-  return refusalOf(edge.api) ?? wayOf(facts, edge) ?? qualityOf(facts, edge) ?? 'healthy';
+  const isStopped = facts.tunnel.state === 'blocked';
+  const way = refusalOf(edge.api) ?? wayOf(facts, edge);
+  return way ?? (isStopped ? 'protection-stopped' : (qualityOf(facts, edge) ?? 'healthy'));
 }
 
 /** The edge answered by its API, and says itself what is wrong. */
@@ -133,11 +154,13 @@ function wayOf(facts: NetFacts, edge: EdgeFactsHere): FaultCode | undefined {
   const { pages } = facts;
   if (edge.udp.some(({ answer }) => answer === 'handshake' || answer === 'cookie')) return undefined;
   const isCarried = facts.tunnel.state === 'connected';
+  const isMisled = facts.dnsIntercepted === true && edge.byName === true && edge.isProven !== true;
+  if (isMisled && edge.api?.answer !== 'answered') return 'dns-tampered';
   if (edge.address === undefined && !isCarried) {
     return pages?.kind === 'no-internet' ? 'no-internet' : 'edge-name-unknown';
   }
   const { api } = edge;
-  if (api?.answer === 'answered') return lostOf(edge, api);
+  if (api?.answer === 'answered') return lostOf(edge, api, isCarried);
   if (isCarried) return undefined;
   if (api?.answer === 'impostor') return 'tls-intercepted';
   if (edge.udp.some(({ answer }) => answer === 'refused')) return 'edge-port-closed';
@@ -149,6 +172,7 @@ function wayOf(facts: NetFacts, edge: EdgeFactsHere): FaultCode | undefined {
 function lostOf(
   { udp }: EdgeFactsHere,
   { before, after, clockAheadMs = 0 }: ApiFacts,
+  isCarried: boolean,
 ): FaultCode | undefined {
   if (udp.length === 0) return undefined;
   const grown = (reason: string): boolean => (after?.refused[reason] ?? 0) > (before?.refused[reason] ?? 0);
@@ -158,7 +182,9 @@ function lostOf(
   if (grown('bad-mac1')) return 'wrong-edge-key';
   if (grown('unknown-peer') || grown('bad-handshake')) return 'wrong-device-key';
   const received = (after?.tunnel?.rxBytes ?? 0) - (before?.tunnel?.rxBytes ?? 0);
-  if (received >= initiationBytes) return 'replies-lost';
+  // What the tunnel carries by another way counts as well; only a handshake of ours by UDP moves this device.
+  const isMoved = (after?.tunnel?.moves ?? 0) > (before?.tunnel?.moves ?? 0);
+  if (isCarried ? isMoved : received >= initiationBytes) return 'replies-lost';
   if (udp.some(({ answer }) => answer === 'refused')) return 'edge-port-closed';
   return after?.othersHeard === true ? 'udp-blocked' : 'edge-firewall';
 }
@@ -166,7 +192,10 @@ function lostOf(
 /** It works, and could be better. */
 function qualityOf({ tunnel, dnsIntercepted }: NetFacts, edge: EdgeFactsHere): FaultCode | undefined {
   if (tunnel.mtuBroken || edge.largeArrives === false) return 'large-packets-vanish';
-  if ((edge.moves ?? 0) >= manyMoves) return 'port-rewritten';
+  if (tunnel.udpFault === 'slow') return 'udp-throttled';
+  if (edge.mappingHolds === false || (edge.moves ?? 0) >= manyMoves) return 'port-rewritten';
   if (dnsIntercepted === true) return 'dns-tampered';
+  if ((edge.uplinkLossPercent ?? 0) >= lossyPercent) return 'packets-lost';
+  if (edge.pathMtu !== undefined && edge.pathMtu < usualPacketBytes) return 'narrow-path';
   return edge.udp.some(({ answer }) => answer === 'silent') ? 'udp-port-blocked' : undefined;
 }

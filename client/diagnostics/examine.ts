@@ -37,8 +37,14 @@ export interface ExaminedEdge {
   readonly udpPorts: readonly number[];
   readonly ownKey: string;
   readonly edgeKey: string;
-  /** Numeric; undefined where its name is not known. */
-  readonly address: () => Promise<string | undefined>;
+  readonly byName: boolean;
+  /**
+   * Undefined where its name is not known. `isLied`: the network answers for all name servers, so where the edge was
+   * before is believed rather than its word.
+   */
+  readonly address: (isLied: boolean) => Promise<FoundAddress | undefined>;
+  /** The largest IP packet that the way takes, as far as the system was told. */
+  readonly pathMtu: (address: string) => Promise<number | undefined>;
   readonly openUdp: (
     address: string,
   ) => Promise<Pick<UdpProbe, 'ask' | 'sendUseless' | 'close' | 'localPort'>>;
@@ -50,6 +56,13 @@ export interface ExaminedEdge {
   };
 }
 
+export interface FoundAddress {
+  /** Numeric. */
+  readonly address: string;
+  /** The edge has proven to be there. */
+  readonly isProven: boolean;
+}
+
 /** Ports that are tried; an edge has three. */
 const maxPorts = 4;
 /** The edge takes no two handshakes at once. */
@@ -58,16 +71,23 @@ const lossQuestions = 5;
 const lossPatienceMs = 800;
 /** The edge looks at its counters twice a second. */
 const countedMs = 700;
+/** Translations that are forgotten so soon are no good for anybody. */
+const idleMs = 2000;
 /** As long as the tunnel's largest datagram with an MTU of 1420. */
 const largeBytes = 1452;
 const smallBytes = 200;
+/** How many of so many arrive; twice, where some are missing: a busy machine loses some, too. */
+const tallyCount = 200;
+const tallyBytes = 36;
+const tallyBurst = 5;
+const tallyBetweenMs = 10;
 
 export async function examineNet(parts: ExamineParts): Promise<NetFacts> {
   const families = parts.families();
   if (!families.network) return { ...families, tunnel: await parts.tunnel() };
   const [pages, dnsIntercepted] = await Promise.all([parts.askPages(), parts.isDnsIntercepted()]);
   const found = parts.edge();
-  const edge = found === undefined ? undefined : await examineEdge(found, parts);
+  const edge = found === undefined ? undefined : await examineEdge(found, dnsIntercepted === true, parts);
   return {
     ...families,
     ...(pages === undefined ? {} : { pages }),
@@ -77,21 +97,28 @@ export async function examineNet(parts: ExamineParts): Promise<NetFacts> {
   };
 }
 
-async function examineEdge(edge: ExaminedEdge, parts: ExamineParts): Promise<EdgeFactsHere> {
-  const { name } = edge;
-  const address = await edge.address().catch(() => undefined);
+async function examineEdge(edge: ExaminedEdge, isLied: boolean, parts: ExamineParts): Promise<EdgeFactsHere> {
+  const { name, byName } = edge;
+  const found = await edge.address(isLied).catch(() => undefined);
   const before = await askApi(edge, parts);
-  if (address === undefined) return { name, udp: [], ...(before === undefined ? {} : { api: before }) };
+  if (found === undefined) {
+    return { name, byName, udp: [], ...(before === undefined ? {} : { api: before }) };
+  }
+  const { address, isProven } = found;
   const udpPorts = [...new Set([...edge.udpPorts, ...(before?.before?.udpPorts ?? [])])];
   const tried = await tryUdp({ ...edge, udpPorts }, address, parts);
   await parts.nudge().catch(() => undefined);
   const after = before?.before === undefined ? undefined : await edge.api?.diagnose().catch(() => undefined);
   const api = before === undefined || after === undefined ? before : { ...before, after };
+  const pathMtu = await edge.pathMtu(address).catch(() => undefined);
   const moves = parts.hasProbedLately() ? undefined : before?.before?.tunnel?.moves;
   return {
     name,
     address,
+    byName,
+    isProven,
     ...tried,
+    ...(pathMtu === undefined ? {} : { pathMtu }),
     ...(moves === undefined ? {} : { moves }),
     ...(api === undefined ? {} : { api }),
   };
@@ -122,7 +149,7 @@ async function askApi(
   }
 }
 
-type Tried = Pick<EdgeFactsHere, 'udp' | 'lossPercent' | 'mapping' | 'largeArrives'>;
+type Tried = Omit<EdgeFactsHere, 'name' | 'address' | 'byName' | 'isProven' | 'pathMtu' | 'moves' | 'api'>;
 
 async function tryUdp(edge: ExaminedEdge, address: string, parts: ExamineParts): Promise<Tried> {
   const probe = await edge.openUdp(address).catch(() => undefined);
@@ -136,7 +163,7 @@ async function tryUdp(edge: ExaminedEdge, address: string, parts: ExamineParts):
       if (answer.answer === 'handshake') {
         // The edge may have looked at its counters a moment before.
         await parts.wait(countedMs);
-        const endpoint = (await edge.api?.diagnose().catch(() => undefined))?.tunnel?.endpoint;
+        const endpoint = await seenNow(edge);
         if (endpoint !== undefined) seenAs.push(endpoint);
       } else await parts.wait(betweenMs);
     }
@@ -144,10 +171,15 @@ async function tryUdp(edge: ExaminedEdge, address: string, parts: ExamineParts):
     if (good === undefined) return { udp };
     const lossPercent = await lossAt(probe, good.port, parts);
     const largeArrives = await largeArrivesAt(edge, probe, good.port, parts);
+    const uplinkLossPercent =
+      largeArrives === true ? await uplinkLossAt(edge, probe, good.port, parts) : undefined;
     const mapping = mappingOf(seenAs, probe.localPort);
+    const mappingHolds = await holdsAt(edge, probe, good.port, parts);
     return {
       udp,
       lossPercent,
+      ...(mappingHolds === undefined ? {} : { mappingHolds }),
+      ...(uplinkLossPercent === undefined ? {} : { uplinkLossPercent }),
       ...(mapping === undefined ? {} : { mapping }),
       ...(largeArrives === undefined ? {} : { largeArrives }),
     };
@@ -182,6 +214,57 @@ async function largeArrivesAt(
     return before === undefined || after === undefined ? undefined : after > before;
   };
   return (await counted(smallBytes)) === true ? counted(largeBytes) : undefined;
+}
+
+/** Where the edge sees this device. */
+async function seenNow({ api }: ExaminedEdge): Promise<string | undefined> {
+  return (await api?.diagnose().catch(() => undefined))?.tunnel?.endpoint;
+}
+
+/** The same socket to the same port, with pauses. Three places, since the tunnel may be seen in between once. */
+async function holdsAt(
+  edge: ExaminedEdge,
+  probe: Pick<UdpProbe, 'ask'>,
+  port: number,
+  { wait }: ExamineParts,
+): Promise<boolean | undefined> {
+  const seen = new Set<string>();
+  for (let i = 0; i < 3; i++) {
+    await wait(i === 0 ? 0 : idleMs);
+    const { answer } = await probe.ask(port, lossPatienceMs);
+    await wait(countedMs);
+    const place = answer === 'handshake' ? await seenNow(edge) : undefined;
+    if (place === undefined) return undefined;
+    seen.add(place);
+    if (i === 1 && seen.size === 1) return true;
+  }
+  return seen.size < 3;
+}
+
+/** The lower of two tallies, or the first where nothing is missing. */
+async function uplinkLossAt(
+  { api }: ExaminedEdge,
+  probe: Pick<UdpProbe, 'sendUseless'>,
+  port: number,
+  { wait }: ExamineParts,
+): Promise<number | undefined> {
+  if (api === undefined) return undefined;
+  let least: number | undefined;
+  for (let round = 0; round < 2; round++) {
+    const before = await count(api);
+    for (let sent = 0; sent < tallyCount; sent += tallyBurst) {
+      for (let i = 0; i < tallyBurst; i++) probe.sendUseless(port, tallyBytes);
+      await wait(tallyBetweenMs);
+    }
+    await wait(countedMs);
+    const after = await count(api);
+    if (before === undefined || after === undefined || after < before) return least;
+    // Others may send useless ones, too.
+    const lost = Math.max(0, tallyCount - (after - before));
+    least = Math.min(least ?? 100, (100 * lost) / tallyCount);
+    if (least === 0) return 0;
+  }
+  return least;
 }
 
 async function count(api: NonNullable<ExaminedEdge['api']>): Promise<number | undefined> {

@@ -26,16 +26,28 @@ export interface TunnelFacts {
   /** Only packets of this size pass. */
   readonly mtuReduced?: number;
   readonly mtuBroken: boolean;
+  /** Why the tunnel left UDP although that answers. */
+  readonly udpFault?: 'large-lost' | 'slow';
 }
 
 export interface EdgeFactsHere {
   readonly name: string;
   /** Numeric; undefined where its name is not known here. */
   readonly address?: string;
+  /** Its file has a name for it, which somebody has to look up. */
+  readonly byName?: boolean;
+  /** The address is one where the edge has proven to be. */
+  readonly isProven?: boolean;
   readonly udp: readonly UdpFacts[];
   /** Of questions sent to a port that answers, one after the other. */
   readonly lossPercent?: number;
+  /** Of many datagrams to the edge, as it counted them; absent: nobody could count. */
+  readonly uplinkLossPercent?: number;
+  /** The largest IP packet that the way takes, as routers said; absent: none said anything. */
+  readonly pathMtu?: number;
   readonly mapping?: Mapping;
+  /** The edge saw one socket of ours come from the same place after a pause; absent: nobody could see. */
+  readonly mappingHolds?: boolean;
   /** How often the edge saw our address or port change within five minutes; absent: nobody knows, or it was our doing. */
   readonly moves?: number;
   /** The edge counted a packet as large as the tunnel's largest; absent: nobody could count. */

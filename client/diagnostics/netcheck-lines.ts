@@ -66,11 +66,15 @@ function udp({ port, answer, ms }: UdpFacts): NetLine {
 }
 
 function wayLines(edge: EdgeFactsHere): readonly NetLine[] {
-  const { lossPercent, mapping, api } = edge;
+  const { lossPercent, uplinkLossPercent, mapping, api } = edge;
   const lines: NetLine[] = [];
   if (lossPercent !== undefined) {
     const verdict = lossPercent >= 20 ? 'warning' : 'good';
     lines.push(line('loss', verdict, `${rounded(lossPercent)} % of what was asked by UDP got no answer.`));
+  }
+  if (uplinkLossPercent !== undefined && uplinkLossPercent > 0) {
+    const text = `Of many datagrams to the edge ${rounded(uplinkLossPercent)} % were lost.`;
+    lines.push(line('datagrams', uplinkLossPercent >= 1 ? 'warning' : 'good', text));
   }
   if (mapping !== undefined) {
     const words = {
@@ -118,8 +122,11 @@ function clock({ clockAheadMs }: NonNullable<EdgeFactsHere['api']>): readonly Ne
   return [line('clock', 'warning', `It is ${seconds} s ${side} that of the edge.`)];
 }
 
-function size({ tunnel: { mtuReduced, mtuBroken } }: NetFacts, { largeArrives }: EdgeFactsHere): NetLine {
+function size({ tunnel: { mtuReduced, mtuBroken } }: NetFacts, edge: EdgeFactsHere): NetLine {
+  const { largeArrives, pathMtu } = edge;
   if (mtuBroken) return line('packets', 'bad', 'Not even small ones pass reliably.');
+  if (pathMtu !== undefined && largeArrives === true)
+    return line('packets', 'warning', `Those above ${pathMtu} bytes go to the edge in pieces.`);
   if (mtuReduced !== undefined) return line('packets', 'warning', `Those of up to ${mtuReduced} bytes pass.`);
   if (largeArrives === undefined) return line('packets', 'unknown', 'Their size was not measured.');
   return largeArrives

@@ -51,13 +51,15 @@ const loopbackStart = '127.';
 export function followEdges(parts: FollowEdgesParts): FailoverSide {
   const { driver, tunnel, proxy, edges, settings, clock, log } = parts;
   const places = new Map<string, readonly Endpoint[]>();
-  const probe = proberOf(parts, places);
+  const probeUdp = proberOf(parts, places);
+  const probeTls = tlsProberOf(parts, places);
   const desk = new FailoverDesk({
     state: () => driver.state,
     isAuto: () => settings.current.edge === 'auto',
     edges: () => ('edge' in driver.state ? standIns(edges.list(), driver.state.edge) : []),
-    probe,
-    probeTls: tlsProberOf(parts, places),
+    // Who chose TLS is led to no place of UDP, and nothing is asked there.
+    probe: (edge, reach) => (isTlsAlone(settings) ? probeTls : probeUdp)(edge, reach),
+    probeTls,
     status: async () => {
       const { state } = driver;
       return 'reach' in state && state.reach === 'proxy' ? proxy.status() : tunnel.status();
@@ -83,6 +85,10 @@ export function followEdges(parts: FollowEdgesParts): FailoverSide {
   return { desk, openings: (edge) => openingsOf(parts, places, edge) };
 }
 
+function isTlsAlone({ current }: SettingsStore): boolean {
+  return current.transport === 'tls';
+}
+
 type Places = ReadonlyMap<string, readonly Endpoint[]>;
 
 function openingsOf(
@@ -97,7 +103,7 @@ function openingsOf(
     return { name, at: placesNow(places, name, written) };
   });
   return {
-    udp: others.flatMap(({ at }) => at),
+    udp: isTlsAlone(settings) ? [] : others.flatMap(({ at }) => at),
     tcp: others.flatMap(({ name, at }) => tlsPlaces(waysOf(name), at)),
   };
 }

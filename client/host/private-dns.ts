@@ -10,7 +10,12 @@ import { type HealthItem, healthItem } from '../../shared/core/control/health.ts
 import type { Run } from '../../shared/node/run.ts';
 import type { DnsPlan, DnsPort, DnsView } from '../driver/ports.ts';
 import { answerOf, compareWithNetwork, questionFor, questionTypes, typeName } from '../resolver/name-test.ts';
-import { formatPlace, type PrivateDns, type PrivateDnsSettings } from '../resolver/private-dns.ts';
+import {
+  type AroundTunnel,
+  formatPlace,
+  type PrivateDns,
+  type PrivateDnsSettings,
+} from '../resolver/private-dns.ts';
 import type { StubPlace } from '../resolver/stub.ts';
 import type { DnsDecision } from './dns/detect.ts';
 import { indexOf, type OwnLink } from './dns/own-link.ts';
@@ -27,8 +32,16 @@ export interface DnsDesk {
 export interface HostDnsOptions {
   /** Throws CulvertError where the settings make no sense. */
   readonly settingsFor: (transport: 'doh' | 'dot') => PrivateDnsSettings;
+  /** For a stub in front of the edge's resolver; undefined where no rule of the user needs one. */
+  readonly settingsBefore?: (edgeServers: readonly string[]) => PrivateDnsSettings | undefined;
   readonly places: () => readonly StubPlace[];
-  readonly open: (settings: PrivateDnsSettings, edgeServers: () => readonly string[]) => PrivateDns;
+  readonly open: (
+    settings: PrivateDnsSettings,
+    edgeServers: () => readonly string[],
+    around: () => AroundTunnel | undefined,
+  ) => PrivateDns;
+  /** The way for names of the user's rules beside the tunnel; absent: there is none. */
+  readonly around?: AroundTunnel;
   readonly system: SystemDns;
   /** Whether this process may change the system's DNS. */
   readonly mayChange: () => boolean;
@@ -56,6 +69,7 @@ export class HostDns implements DnsPort, DnsDesk {
   #dns: PrivateDns | undefined;
   #link: OwnLink | undefined;
   #edgeServers: readonly string[] = [];
+  #hasTunnel = false;
   #mode: DnsPlan['mode'] | undefined;
   /** What the mode says is done, or was tried. */
   #isStarted = false;
@@ -87,18 +101,38 @@ export class HostDns implements DnsPort, DnsDesk {
     this.#mode = mode;
     this.#isLost = false;
     this.#edgeServers = tunnel?.edge.config.interface.dns ?? [];
-    const transport = transportOf(mode);
-    if (transport !== undefined) {
-      await this.#answer(transport);
-      await this.#tell(this.#ownServers(), () => this.#linkFor(tunnel?.interfaceName));
+    this.#hasTunnel = tunnel !== undefined;
+    const link = (): Promise<number | undefined> => this.#linkFor(tunnel?.interfaceName);
+    const settings = this.#settingsOf(mode);
+    if (settings !== undefined) {
+      await this.#answer(settings);
+      const own = this.#ownServers();
+      // Where programs cannot ask us, the edge's resolver is better than nothing.
+      await this.#tell(own.length === 0 && mode === 'tunnel' ? this.#edgeServers : own, link);
       await this.#guard(mode);
+      await this.#openAround();
       return;
     }
     await this.#guard(mode);
     await this.#silence();
     // The edge's resolver, plain inside the tunnel.
-    const servers = mode === 'tunnel' ? this.#edgeServers : [];
-    await this.#tell(servers, () => this.#linkFor(tunnel?.interfaceName));
+    await this.#tell(mode === 'tunnel' ? this.#edgeServers : [], link);
+    await this.#openAround();
+  }
+
+  /** What the stub is to do; undefined where there is to be none. */
+  #settingsOf(mode: DnsPlan['mode']): PrivateDnsSettings | undefined {
+    const { settingsFor, settingsBefore } = this.#options;
+    const transport = transportOf(mode);
+    if (transport !== undefined) return settingsFor(transport);
+    return mode === 'tunnel' && this.#edgeServers.length > 0
+      ? settingsBefore?.(this.#edgeServers)
+      : undefined;
+  }
+
+  /** Exactly the servers of the user's rules may be asked beside the tunnel. */
+  async #openAround(): Promise<void> {
+    await this.#options.around?.open(this.#hasTunnel ? (this.#dns?.ruleServers ?? []) : []);
   }
 
   async stop(): Promise<void> {
@@ -106,12 +140,14 @@ export class HostDns implements DnsPort, DnsDesk {
     this.#isStarted = false;
     this.#isTaken = false;
     this.#wantsGuard = false;
+    this.#hasTunnel = false;
     try {
       await this.#options.guard.release();
       await this.#options.system.release();
       await this.#options.undoLeft();
     } finally {
       await this.#silence();
+      await this.#openAround();
     }
   }
 
@@ -172,9 +208,8 @@ export class HostDns implements DnsPort, DnsDesk {
   }
 
   /** Answers, with the settings of now. */
-  async #answer(transport: 'doh' | 'dot'): Promise<void> {
-    const { settingsFor, open, places } = this.#options;
-    const settings = settingsFor(transport);
+  async #answer(settings: PrivateDnsSettings): Promise<void> {
+    const { open, places, around } = this.#options;
     const running = this.#dns;
     const wanted = places();
     if (running?.place !== undefined && isAmong(running.place, wanted)) {
@@ -183,7 +218,11 @@ export class HostDns implements DnsPort, DnsDesk {
       return;
     }
     await this.#silence();
-    const dns = open(settings, () => this.#edgeServers);
+    const dns = open(
+      settings,
+      () => this.#edgeServers,
+      () => (this.#hasTunnel ? around : undefined),
+    );
     try {
       await dns.listen(wanted);
     } catch (error) {

@@ -11,6 +11,8 @@ import type { Run } from '../../shared/node/run.ts';
 import type { HostPort } from '../driver/ports.ts';
 import type { AnswerWatch } from '../resolver/pipeline.ts';
 import type { SplitFiles } from '../settings/split-files.ts';
+import { ExamineOpening } from './firewall/examination.ts';
+import { NameOpening } from './firewall/name-opening.ts';
 import { NftablesFirewall } from './firewall/nftables.ts';
 import { watchFirewall } from './firewall/watch.ts';
 import { HostGuard } from './guard.ts';
@@ -44,6 +46,10 @@ export interface SplitParts {
   readonly firewall: NftablesFirewall;
   readonly routes: IpRoutes;
   readonly guard: HostGuard;
+  /** Servers that the daemon may ask beside the tunnel. */
+  readonly names: NameOpening;
+  /** What it may ask while somebody wants a diagnosis. */
+  readonly examining: ExamineOpening;
   /** For the resolver: names that rules are about. */
   readonly watch: AnswerWatch;
   /** Lets go of firewall and routes before they are undone. */
@@ -65,7 +71,16 @@ export function makeSplitParts(options: SplitPartsOptions): SplitParts {
   };
   const split = new SplitTunnel({ files, clock, log, own, apply, outsideGroup: () => programs.group });
   const view = (): SplitTunnel['view'] => split.view;
-  const firewall = new NftablesFirewall({ journal, run, log, split: view });
+  const names = new NameOpening(() => firewall.refresh());
+  const examining = new ExamineOpening(() => firewall.refresh());
+  const firewall = new NftablesFirewall({
+    journal,
+    run,
+    log,
+    split: view,
+    ruleServers: () => names.servers,
+    examined: () => examining.current,
+  });
   const routes = new IpRoutes({ journal, run, sysctl, log, split: view });
   const guard = new HostGuard({ guarded: [firewall, routes], clock, log });
   const nftables = options.mayChange ? watchFirewall(() => guard.handleNews(), log) : undefined;
@@ -75,6 +90,8 @@ export function makeSplitParts(options: SplitPartsOptions): SplitParts {
     firewall,
     routes,
     guard,
+    names,
+    examining,
     watch: answerWatch(split, log),
     releasing: (host) => ({
       async restore() {

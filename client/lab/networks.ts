@@ -7,6 +7,7 @@ import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { type Shape, shapeOf } from '../../shared/core/control/shape.ts';
+import { defaultLossSeed, lossRule } from './lost-packets.ts';
 
 /** What the router does to packets until it is cleared. Each kind holds once; the later one counts. */
 export type Fault =
@@ -16,7 +17,8 @@ export type Fault =
   | { readonly do: 'throttle-udp'; readonly kilobytes: number }
   /** UDP in IP packets of more bytes vanishes without a word. */
   | { readonly do: 'drop-larger'; readonly bytes: number }
-  | { readonly do: 'lose'; readonly percent: number }
+  /** Both ways; the same packets of each for the same seed (lost-packets.ts). */
+  | { readonly do: 'lose'; readonly percent: number; readonly seed?: number }
   /** Every question for a name is answered by the network itself, with its own address. */
   | { readonly do: 'hijack-dns' }
   /** Nothing passes until `sign-in`; pages of the web lead to a sign-in page. */
@@ -204,7 +206,18 @@ export function routerRules(faults: readonly Fault[]): string {
   ].join('\n');
 }
 
-const fromLaptop = `iifname { ${routerLinks.laptop.map((name) => `"${name}"`).join(', ')} }`;
+const laptopLinks = `{ ${routerLinks.laptop.map((name) => `"${name}"`).join(', ')} }`;
+const fromLaptop = `iifname ${laptopLinks}`;
+
+function lossRules({ percent, seed = defaultLossSeed }: Extract<Fault, { do: 'lose' }>): readonly string[] {
+  return [...lossRule(fromLaptop, percent, seed), ...lossRule(`oifname ${laptopLinks}`, percent, seed + 1)];
+}
+
+/** The same network with other packets lost. */
+export function withSeed(network: LabNetwork, seed: number): LabNetwork {
+  const steps = network.steps.map((step) => (step.do === 'lose' ? { ...step, seed } : step));
+  return { ...network, steps };
+}
 
 function forwardRules(fault: Fault): readonly string[] {
   switch (fault.do) {
@@ -215,7 +228,7 @@ function forwardRules(fault: Fault): readonly string[] {
     case 'drop-larger':
       return [`meta l4proto udp meta length > ${fault.bytes} drop`];
     case 'lose':
-      return [`numgen random mod 1000 < ${Math.round(fault.percent * 10)} drop`];
+      return lossRules(fault);
     case 'portal':
       return [`${fromLaptop} drop`];
     case 'hijack-dns':
@@ -283,6 +296,7 @@ export function stepText(step: Fault | Happening): string {
 }
 
 const maxSteps = 200;
+export const maxSeed = 0x7fff_ffff;
 const maxAtMs = 600_000;
 const strict = { additionalProperties: false };
 const when = {
@@ -325,7 +339,12 @@ const traceShape: Shape<LabNetwork> = shapeOf<LabNetwork>(
           ),
           Type.Object({ do: Type.Literal('drop-larger'), bytes, ...when }, strict),
           Type.Object(
-            { do: Type.Literal('lose'), percent: Type.Number({ minimum: 0, maximum: 100 }), ...when },
+            {
+              do: Type.Literal('lose'),
+              percent: Type.Number({ minimum: 0, maximum: 100 }),
+              seed: Type.Optional(Type.Integer({ minimum: 0, maximum: maxSeed })),
+              ...when,
+            },
             strict,
           ),
           Type.Object({ do: Type.Literal('download'), kilobytes: fileKilobytes, ...when }, strict),

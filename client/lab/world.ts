@@ -113,6 +113,8 @@ export class LabWorld {
     await this.narrow(usualMtu);
     const [, away] = routerLinks.laptop;
     await this.#batch(this.laptop, [`link set ${away} down`, `addr flush dev ${away}`, ...homeLines]);
+    // What routers said of the size of packets is remembered for ten minutes.
+    for (const version of ['-4', '-6']) await this.laptop.run('ip', [version, 'route', 'flush', 'cache']);
   }
 
   async unplug(): Promise<void> {

@@ -51,8 +51,12 @@ const neverAsked: readonly string[] = ['local', 'invalid', 'localhost', 'onion',
 export class LocalDomains {
   readonly #rules = new NameSet<FallbackRule>();
 
-  constructor(rules: readonly FallbackRule[]) {
-    for (const name of [...defaultFallbackNames, ...privateReverse]) {
+  readonly #hasUsual: boolean;
+
+  /** `hasUsual`: the endings above and single labels belong to the network, too. */
+  constructor(rules: readonly FallbackRule[], hasUsual = true) {
+    this.#hasUsual = hasUsual;
+    for (const name of hasUsual ? [...defaultFallbackNames, ...privateReverse] : []) {
       this.#rules.add(name, { name, servers: [], via: 'network' });
     }
     for (const rule of rules) this.#rules.add(rule.name, rule);
@@ -62,7 +66,7 @@ export class LocalDomains {
   find(name: string): FallbackRule | undefined {
     if (neverAsked.some((top) => name === top || name.endsWith(`.${top}`))) return undefined;
     const found = this.#rules.find(name)?.value;
-    if (found !== undefined) return found;
+    if (found !== undefined || !this.#hasUsual) return found;
     // A single label is no name of the Internet; the root is.
     return name !== '.' && !name.includes('.') ? { name, servers: [], via: 'network' } : undefined;
   }

@@ -39,6 +39,8 @@ export interface PipelineRules {
   readonly closesCanaries: boolean;
   /** Why nothing may be answered now; undefined while all is well. */
   readonly closed: string | undefined;
+  /** The upstream is the edge's own: names of private networks are asked of it like all others. */
+  readonly asksEdge?: boolean;
 }
 
 export interface PipelineParts {
@@ -203,7 +205,8 @@ export class Pipeline {
       return nobody(query, 'special');
     }
     const outside = findSpecialName(query.questionName, true);
-    if (outside !== undefined) return { bytes: answerSpecialName(query, outside), origin: 'special' };
+    if (outside !== undefined && this.#rules.asksEdge !== true)
+      return { bytes: answerSpecialName(query, outside), origin: 'special' };
     if (this.#parts.watch?.wants(name) !== true) this.#noteOutside(query);
     return this.#checked(query, name, await this.#parts.askOutside(query));
   }

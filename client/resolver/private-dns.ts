@@ -8,15 +8,12 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Entropy, Log } from '../../shared/core/base/ports.ts';
 import type { MonoMs } from '../../shared/core/base/time.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
-import { dressAnswer, stripAnswer } from '../../shared/core/dns/edns.ts';
+import type { DnsStatus, RuleServers } from '../../shared/core/control/status.ts';
 import { type DnsMessage, readMessage } from '../../shared/core/dns/reader.ts';
 import type { Clock } from '../../shared/node/clock.ts';
 import { type OpenedResolver, openResolver } from '../../shared/node/resolver/open-resolver.ts';
 import { parseUpstream } from '../../shared/node/resolver/parse-upstream.ts';
 import type { Resolver, UpstreamState } from '../../shared/node/resolver/resolver.ts';
-import { systemDial } from '../../shared/node/resolver/tls-dial.ts';
-import { dotTimes, type Upstream } from '../../shared/node/resolver/upstream.ts';
-import { createPlainUpstream } from '../../shared/node/resolver/upstream-plain.ts';
 import { cloudflare, type Family } from '../../shared/node/resolver/well-known.ts';
 import { BlockList, type BlockSource } from './block-list.ts';
 import { type FallbackRule, LocalDomains } from './local-domains.ts';
@@ -27,16 +24,21 @@ import {
   type PipelineCounts,
   type PipelineRules,
 } from './pipeline.ts';
+import { PlainServers } from './plain-servers.ts';
 import { type LoggedQuery, QueryLog } from './query-log.ts';
 import { RebindGuard } from './rebind.ts';
 import { Stub, type StubPlace } from './stub.ts';
 
 export interface PrivateDnsSettings {
-  readonly transport: 'doh' | 'dot';
+  /** 'edge': plain, of a resolver that is inside the tunnel. */
+  readonly transport: 'doh' | 'dot' | 'edge';
   /** As the user wrote them; empty: 1.1.1.1 over `transport`. */
   readonly upstreams: readonly string[];
   readonly families: Family;
+  /** Rules of the user. */
   readonly fallback: readonly FallbackRule[];
+  /** Names of a sign-in, which are the network's while it is wanted. */
+  readonly signInNames?: readonly string[];
   /** Files of block lists. */
   readonly blockFiles: readonly string[];
   readonly block: readonly string[];
@@ -57,17 +59,17 @@ export interface PrivateDnsParts {
   readonly edgeServers: () => readonly string[];
   /** Firewall mark of questions that go in the clear; absent: none. */
   readonly plainMark?: number | undefined;
+  /** The way around the tunnel for names of the user's rules; undefined: there is no tunnel to go around. */
+  readonly around?: () => AroundTunnel | undefined;
   /** Names whose answers the split tunnel has to know before a program does. */
   readonly watch?: AnswerWatch;
 }
 
-export interface PrivateDnsStatus {
-  readonly transport: 'doh' | 'dot';
-  readonly families: Family;
-  /** The first upstream, as a URL. */
-  readonly upstream: string;
-  /** Where programs ask. */
-  readonly listen: string;
+export interface AroundTunnel {
+  /** Of questions that go around it. */
+  readonly mark: number;
+  /** Resolves when these, and no others, may be asked with the mark, as far as the state allows it. */
+  readonly open: (servers: readonly string[]) => Promise<void>;
 }
 
 export interface DnsStats {
@@ -91,9 +93,8 @@ export interface UpstreamTrial {
   readonly failure?: string;
 }
 
-const plainPort = 53;
-/** Plain upstreams that stay open; a network has two or three. */
-const maxPlainUpstreams = 16;
+/** Servers of rules that the firewall lets us ask beside the tunnel. */
+const maxRuleServers = 16;
 const listedPart = 'yours';
 /** For one question of a test. */
 const trialMs = 3000;
@@ -103,7 +104,7 @@ export class PrivateDns {
   readonly #stub: Stub;
   readonly #log = new QueryLog();
   readonly #pipeline: Pipeline;
-  readonly #plain = new Map<string, Upstream>();
+  readonly #plain: PlainServers;
   #settings: PrivateDnsSettings;
   #opened: OpenedResolver;
   #blockList: BlockList;
@@ -113,6 +114,7 @@ export class PrivateDns {
   /** Throws CulvertError for settings that make no sense. Opens nothing yet. */
   constructor(settings: PrivateDnsSettings, parts: PrivateDnsParts) {
     this.#parts = parts;
+    this.#plain = new PlainServers(parts);
     this.#settings = settings;
     this.#opened = open(settings, parts);
     this.#blockList = readBlockList(settings, parts.log);
@@ -125,7 +127,7 @@ export class PrivateDns {
       atOnce: (question, answer) => this.#opened.resolver.answerAtOnce(question, answer, this.#roundAt),
       forgetAtOnce: () => this.#opened.resolver.forgetHot(),
       askLocal: (query, rule) => this.#askLocal(query, rule),
-      askEdge: (query) => this.#askPlain(query, parts.edgeServers(), 'own'),
+      askEdge: (query) => this.#plain.ask(query, { servers: parts.edgeServers(), origin: 'own' }),
       ...(parts.watch === undefined ? {} : { watch: parts.watch }),
       log: this.#log,
       now: () => clock.now(),
@@ -181,19 +183,20 @@ export class PrivateDns {
 
   /** Another network, or the tunnel came or went: connections of before lead nowhere. */
   handleNetworkChange(): void {
-    for (const upstream of this.#plain.values()) upstream.close();
-    this.#plain.clear();
+    this.#plain.close();
     this.#opened.resolver.handleNetworkChange();
   }
 
-  status(): PrivateDnsStatus {
+  status(): DnsStatus {
     const { transport, families } = this.#settings;
     const place = this.#stub.place;
+    const besideTunnel = this.#parts.around?.() === undefined ? [] : this.#ruleViews();
     return {
       transport,
       families,
       upstream: upstreamTexts(this.#settings)[0] ?? '',
       listen: place === undefined ? '' : formatPlace(place),
+      ...(besideTunnel.length === 0 ? {} : { besideTunnel }),
     };
   }
 
@@ -248,11 +251,17 @@ export class PrivateDns {
     return Promise.all(trials);
   }
 
+  /** Whom the user's rules for the network have asked, as of now; the same order each time. */
+  get ruleServers(): readonly string[] {
+    const all = this.#ruleViews().flatMap(({ servers }) => servers);
+    return [...new Set(all)].slice(0, maxRuleServers);
+  }
+
   /** What plain DNS of this network says to the same question; undefined where there is nobody to ask. */
   async askNetwork(query: DnsMessage): Promise<DnsMessage | undefined> {
     const [server] = this.#parts.networkServers();
     if (server === undefined) return undefined;
-    return readMessage(await this.#plainUpstream(server).query(query.bytes, AbortSignal.timeout(trialMs)));
+    return readMessage(await this.#plain.upstream(server).query(query.bytes, AbortSignal.timeout(trialMs)));
   }
 
   /** Whether such a name is asked of the private upstreams at all. */
@@ -268,21 +277,35 @@ export class PrivateDns {
   async close(): Promise<void> {
     await this.#stub.close();
     this.#opened.resolver.close();
-    for (const upstream of this.#plain.values()) upstream.close();
-    this.#plain.clear();
+    this.#plain.close();
     this.#log.turn(false);
   }
 
   #rules(closed: string | undefined): PipelineRules {
-    const { fallback, rebindProtection, rebindAllow, families } = this.#settings;
+    const { transport, fallback, signInNames = [], rebindProtection, rebindAllow, families } = this.#settings;
+    const signIn = signInNames.map((name) => ({ name, servers: [], via: 'network' }) as const);
+    const asksEdge = transport === 'edge';
     return {
-      localDomains: new LocalDomains(fallback),
+      localDomains: new LocalDomains([...fallback, ...signIn], !asksEdge),
       blockList: this.#blockList,
       rebind: rebindProtection ? new RebindGuard(rebindAllow) : undefined,
       // Who filters does not want to be gone around.
       closesCanaries: families !== 'off' || this.#blockList.size > 0,
       closed,
+      asksEdge,
     };
+  }
+
+  #ruleViews(): readonly RuleServers[] {
+    return this.#settings.fallback
+      .filter(({ via }) => via === 'network')
+      .map((rule) => ({ name: rule.name, servers: this.#serversFor(rule) }));
+  }
+
+  #serversFor({ servers, via }: FallbackRule): readonly string[] {
+    const { networkServers, edgeServers } = this.#parts;
+    if (servers.length > 0) return servers;
+    return via === 'network' ? networkServers() : edgeServers();
   }
 
   async #askOutside(query: DnsMessage): Promise<Found> {
@@ -291,47 +314,24 @@ export class PrivateDns {
   }
 
   #askLocal(query: DnsMessage, rule: FallbackRule): Promise<Found | undefined> {
-    const { networkServers, edgeServers } = this.#parts;
-    const given = rule.via === 'network' ? networkServers() : edgeServers();
-    return this.#askPlain(query, rule.servers.length > 0 ? rule.servers : given, 'network');
+    const servers = this.#serversFor(rule);
+    // What the user gave to the network, and nothing else, may go around a tunnel.
+    const isYours = rule.via === 'network' && this.#settings.fallback.includes(rule);
+    const around = isYours ? this.#parts.around?.() : undefined;
+    if (around === undefined) return this.#plain.ask(query, { servers, origin: 'network' });
+    return this.#askAround(query, servers, around);
   }
 
-  /** One server after the other. Undefined where there is nobody to ask; rejects where nobody answers. */
-  async #askPlain(
+  async #askAround(
     query: DnsMessage,
     servers: readonly string[],
-    origin: 'network' | 'own',
+    around: AroundTunnel,
   ): Promise<Found | undefined> {
-    let problem: Error | undefined;
-    for (const server of servers) {
-      try {
-        const answer = readMessage(await this.#plainUpstream(server).query(query.bytes));
-        const stored = answer === undefined ? undefined : stripAnswer(answer);
-        if (stored !== undefined) return { bytes: dressAnswer(query, stored, { ageSeconds: 0 }), origin };
-      } catch (error) {
-        problem = error instanceof Error ? error : new Error(String(error));
-      }
-    }
-    if (problem !== undefined) throw problem;
-    return undefined;
-  }
-
-  #plainUpstream(server: string): Upstream {
-    const known = this.#plain.get(server);
-    if (known !== undefined) return known;
-    if (this.#plain.size >= maxPlainUpstreams) {
-      for (const upstream of this.#plain.values()) upstream.close();
-      this.#plain.clear();
-    }
-    const { clock, log, entropy, plainMark } = this.#parts;
-    const target = { name: `udp://${server}`, address: server, port: plainPort, identity: '', path: '' };
-    const upstream = createPlainUpstream(
-      target,
-      { clock, log, trusted: [], dial: systemDial, times: dotTimes, plainMark },
-      entropy,
-    );
-    this.#plain.set(server, upstream);
-    return upstream;
+    const open = this.ruleServers;
+    await around.open(open);
+    const among = servers.filter((server) => open.includes(server));
+    if (among.length === 0 && servers.length > 0) throw new Error('rules name too many servers');
+    return this.#plain.ask(query, { servers: among, origin: 'network', aroundMark: around.mark });
   }
 }
 
@@ -341,9 +341,15 @@ export function formatPlace(place: StubPlace): string {
 
 /** The upstreams in force, as URLs, filter included. */
 export function upstreamTexts(settings: PrivateDnsSettings): readonly string[] {
-  const { upstreams, transport, families } = settings;
-  if (upstreams.length > 0) return upstreams.map((text) => parseUpstream(text, transport).text);
-  return cloudflare[families].addresses.map((address) => parseUpstream(address, transport).text);
+  const { upstreams, families } = settings;
+  const preferred = preferredOf(settings);
+  if (upstreams.length > 0) return upstreams.map((text) => parseUpstream(text, preferred).text);
+  return cloudflare[families].addresses.map((address) => parseUpstream(address, preferred).text);
+}
+
+/** For upstreams that do not say it. */
+function preferredOf({ transport }: PrivateDnsSettings): 'doh' | 'dot' {
+  return transport === 'doh' ? 'doh' : 'dot';
 }
 
 /** Of the settings, what says who is asked. */
@@ -353,7 +359,7 @@ function askedOf(settings: PrivateDnsSettings): unknown {
 }
 
 function open(settings: PrivateDnsSettings, parts: PrivateDnsParts): OpenedResolver {
-  const { transport, upstreams, families, caFile } = settings;
+  const { upstreams, families, caFile } = settings;
   const { clock, log, entropy, plainMark } = parts;
   // The first address of 1.1.1.1 stands for all of them.
   const texts = upstreams.length > 0 ? upstreams : cloudflare.off.addresses.slice(0, 1);
@@ -361,7 +367,7 @@ function open(settings: PrivateDnsSettings, parts: PrivateDnsParts): OpenedResol
     {
       upstreams: texts,
       family: families,
-      preferred: transport,
+      preferred: preferredOf(settings),
       ...(caFile === '' ? {} : { caFile }),
     },
     { clock, log, entropy, plainMark },

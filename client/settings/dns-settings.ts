@@ -109,6 +109,31 @@ export function privateDnsSettings(settings: DnsSettings, transport: 'doh' | 'do
   };
 }
 
+/**
+ * For mode `tunnel`, whose names the edge's resolver answers: the same, with the user's rules before it and nothing else
+ * of ours. Undefined where there is no rule, and so nothing to do for a stub.
+ */
+export function edgeDnsSettings(
+  settings: DnsSettings,
+  edgeServers: readonly string[],
+): PrivateDnsSettings | undefined {
+  const fallback = fallbackRules(settings);
+  if (fallback.length === 0) return undefined;
+  return {
+    transport: 'edge',
+    upstreams: edgeServers.map((server) => (server.includes(':') ? `udp://[${server}]` : `udp://${server}`)),
+    families: 'off',
+    fallback,
+    blockFiles: [],
+    block: [],
+    allow: [],
+    rebindProtection: false,
+    rebindAllow: [],
+    caFile: '',
+    queryLog: settings['dns.queryLog'],
+  };
+}
+
 export function fallbackRules(settings: DnsSettings): readonly FallbackRule[] {
   return itemsOf(settings['dns.fallback']).flatMap((item) => fallbackOf(item) ?? []);
 }

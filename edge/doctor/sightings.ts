@@ -27,6 +27,8 @@ export type Sight = Pick<DeviceDiagnosis, 'spent' | 'tunnel' | 'refused' | 'othe
 
 export interface SightingsParts {
   readonly status: () => Promise<Pick<DeviceStatus, 'peers' | 'drops'>>;
+  /** Whose key that is, keys for one session included; absent: nobody's but those that are asked about. */
+  readonly ownerOf?: (publicKey: Uint8Array) => string | undefined;
   readonly unixNow: () => UnixMs;
 }
 
@@ -54,25 +56,41 @@ export class Sightings {
   async of(publicKeys: readonly Uint8Array[]): Promise<Sight> {
     const { peers, drops } = await this.#status();
     const now = this.#parts.unixNow();
-    const keys = publicKeys.map(keyText);
-    const own = peers.filter((peer) => keys.includes(keyText(peer.publicKey)));
-    const peer = own.toSorted((a, b) => b.lastHandshakeMs - a.lastHandshakeMs)[0];
+    const own = this.#ownAmong(peers, publicKeys);
     return {
       spent: own.some(({ isSpent }) => isSpent === true),
-      ...(peer === undefined ? {} : { tunnel: this.#sight(peer, now) }),
+      ...(own.length === 0 ? {} : { tunnel: this.#sight(own, now) }),
       refused: Object.fromEntries(handshakeRefusals.map((reason) => [reason, drops[reason]])),
       othersHeard: peers.some((one) => !own.includes(one) && now - one.lastHandshakeMs < heardMs),
     };
   }
 
-  #sight(peer: PeerStatus, now: UnixMs): TunnelSight {
-    const { endpoint, lastHandshakeMs, rxBytes, txBytes } = peer;
-    const moves = (this.#moves.get(keyText(peer.publicKey)) ?? []).filter((at) => now - at < movesMs);
+  /** Those of the keys, and of whoever has the first of them. */
+  #ownAmong(peers: readonly PeerStatus[], publicKeys: readonly Uint8Array[]): readonly PeerStatus[] {
+    const { ownerOf = () => undefined } = this.#parts;
+    const keys = publicKeys.map(keyText);
+    const [first] = publicKeys;
+    const owner = first === undefined ? undefined : ownerOf(first);
+    return peers.filter(({ publicKey }) => {
+      const isHis = owner !== undefined && ownerOf(publicKey) === owner;
+      return isHis || keys.includes(keyText(publicKey));
+    });
+  }
+
+  /** Of all its keys together, and where the one is that was heard last. */
+  #sight(own: readonly PeerStatus[], now: UnixMs): TunnelSight {
+    const movesOf = ({ publicKey }: PeerStatus): readonly UnixMs[] =>
+      this.#moves.get(keyText(publicKey)) ?? [];
+    // A handshake that leads to nothing, as a doctor's does, moves a device all the same.
+    const heardAt = (peer: PeerStatus): number => Math.max(peer.lastHandshakeMs, movesOf(peer).at(-1) ?? 0);
+    const endpoint = own.toSorted((a, b) => heardAt(b) - heardAt(a))[0]?.endpoint;
+    const lastHandshakeMs = Math.max(0, ...own.map((peer) => peer.lastHandshakeMs));
+    const moves = own.flatMap(movesOf).filter((at) => now - at < movesMs);
     return {
       ...(endpoint === undefined ? {} : { endpoint: formatEndpoint(endpoint) }),
       ...(lastHandshakeMs === 0 ? {} : { lastHandshakeAt: new Date(lastHandshakeMs).toISOString() }),
-      rxBytes,
-      txBytes,
+      rxBytes: own.reduce((sum, { rxBytes }) => sum + rxBytes, 0),
+      txBytes: own.reduce((sum, { txBytes }) => sum + txBytes, 0),
       moves: moves.length,
     };
   }

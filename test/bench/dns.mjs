@@ -74,7 +74,7 @@ async function main() {
   const { only } = options;
   if (only === '' || only === 'cached') results.cached = measured(cached, 'cached');
   if (only === '' || only === 'misses') results.misses = measured(misses, 'misses');
-  if (only === '' || only === 'memory') results.memory = await memory(dot);
+  if (only === '' || only === 'memory') results.memory = await memory(dot, doh);
   console.log(JSON.stringify(results));
   if (options.out !== '') writeFileSync(options.out, `${JSON.stringify(results, undefined, 2)}\n`);
 }
@@ -151,20 +151,22 @@ function listOf(count, line, name) {
 }
 
 /** Memory that 100 000 answers take, ours and unbound's, by what the kernel counts. */
-async function memory(dot) {
+async function memory(dot, doh) {
   const names = listOf(memoryNames, (i) => `host-${i}.department.bench.example A`, 'memory');
   const subjects = await started([
     ['unbound', (port) => startUnboundPeer(folder, port, 'udp')],
-    ['culvert edge', (port) => startOurs('edge', port, dot)],
+    ['culvert edge, DoT', (port) => startOurs('edge', port, dot)],
+    ['culvert edge, DoH', (port) => startOurs('edge', port, doh)],
   ]);
   return subjects.map(({ title, port, pid }) => {
     const before = residentMb(pid);
     const { completed, lost } = dnsperf(port, names, ['-n', '1']);
     const after = residentMb(pid);
+    const peak = residentMb(pid, 'VmHWM');
     console.log(
-      `memory ${title.padEnd(22)} ${before.toFixed(0)} -> ${after.toFixed(0)} MB for ${completed} names, lost ${lost}`,
+      `memory ${title.padEnd(22)} ${before.toFixed(0)} -> ${after.toFixed(0)} MB, at most ${peak.toFixed(0)}, for ${completed} names, lost ${lost}`,
     );
-    return { title, beforeMb: before, afterMb: after };
+    return { title, beforeMb: before, afterMb: after, peakMb: peak };
   });
 }
 
@@ -224,8 +226,10 @@ function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-function residentMb(pid) {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+/** `figure`: 'VmRSS' is now, 'VmHWM' the most there ever was. */
+function residentMb(pid, figure = 'VmRSS') {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`${figure}:\\s+(\\d+)`).exec(text)?.[1]) / 1024;
 }
 
 function median(values) {

@@ -1,12 +1,19 @@
 /** `culvert lab`: a bad network built of namespaces, with a real edge and a real client in it. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
 import { type Mode, modes, parseMode, wholeDeviceModes } from '../../../shared/core/control/status.ts';
 import { endText, lineText, listText } from '../../lab/lab-text.ts';
 import { checkLabNeeds } from '../../lab/needs.ts';
-import { type LabNetwork, labNetworks, networkNamed, parseTrace } from '../../lab/networks.ts';
+import {
+  type LabNetwork,
+  labNetworks,
+  maxSeed,
+  networkNamed,
+  parseTrace,
+  withSeed,
+} from '../../lab/networks.ts';
 import { LabStage } from '../../lab/stage.ts';
 import { type Story, StoryTeller } from '../../lab/story.ts';
 import { comparisonText, differences, traceText } from '../../lab/trace.ts';
@@ -19,6 +26,7 @@ interface LabFlags {
   readonly trace?: string;
   readonly record?: string;
   readonly stay?: boolean;
+  readonly seed?: number;
   /** Milliseconds. */
   readonly patience: number;
 }
@@ -36,6 +44,11 @@ export function addLab(program: Command, context: CliContext): void {
     .option('--mode <mode>', 'of the client (default: tunnel)')
     .option('--trace <file>', 'play what a file says instead of a network of the list')
     .option('--record <file>', 'write down what happened, for --trace to play again')
+    .option(
+      '--seed <n>',
+      'which packets are lost where some are; the same ones for the same number',
+      seedFlag,
+    )
     .option('--stay', 'go on until Ctrl-C once the story is told')
     .option('--patience <duration>', 'how long a page is waited for', durationFlag, defaultPatienceMs)
     .description('try culvert in bad networks; needs root')
@@ -46,7 +59,8 @@ export function addLab(program: Command, context: CliContext): void {
         context.print(flags.json === true ? JSON.stringify(labNetworks) : listText(labNetworks));
         return;
       }
-      const network = flags.trace === undefined ? networkNamed(name ?? '') : readTrace(flags.trace);
+      const found = flags.trace === undefined ? networkNamed(name ?? '') : readTrace(flags.trace);
+      const network = flags.seed === undefined ? found : withSeed(found, flags.seed);
       const mode = labMode(flags.mode ?? network.saw?.mode ?? 'tunnel');
       checkLabNeeds({
         what: 'The lab',
@@ -55,6 +69,12 @@ export function addLab(program: Command, context: CliContext): void {
       });
       await play({ network, mode, command, flags }, context);
     });
+}
+
+function seedFlag(text: string): number {
+  const seed = /^\d{1,10}$/.test(text) ? Number(text) : maxSeed + 1;
+  if (seed > maxSeed) throw new InvalidArgumentError(`Write a whole number from 0 to ${maxSeed}.`);
+  return seed;
 }
 
 interface Play {

@@ -8,6 +8,7 @@ import type { Run } from '../../../shared/node/run.ts';
 import type { FirewallPort } from '../../driver/ports.ts';
 import { noSplit, type SplitView } from '../../split/view.ts';
 import type { Journal } from '../journal.ts';
+import type { Examination } from './examination.ts';
 import { type FirewallPolicy, tableFamily, tableName } from './policy.ts';
 import { rulesetFor } from './ruleset.ts';
 
@@ -17,6 +18,10 @@ export interface NftablesOptions {
   readonly log: Log;
   /** What goes around the tunnel now. */
   readonly split?: () => SplitView;
+  /** Servers that the daemon may ask beside the tunnel now, for the names of rules. */
+  readonly ruleServers?: () => readonly string[];
+  /** What the daemon itself may ask beside the tunnel now, for a diagnosis. */
+  readonly examined?: () => Examination | undefined;
 }
 
 export class NftablesFirewall implements FirewallPort {
@@ -71,8 +76,10 @@ export class NftablesFirewall implements FirewallPort {
   }
 
   async #write(policy: FirewallPolicy): Promise<void> {
-    const { journal, run, split = () => noSplit } = this.#options;
-    const script = rulesetFor(policy, split());
+    const { journal, run, split = () => noSplit, ruleServers = () => [] } = this.#options;
+    const examines = this.#options.examined?.();
+    const own = { ruleServers: ruleServers(), ...(examines === undefined ? {} : { examines }) };
+    const script = rulesetFor({ ...policy, ...own }, split());
     journal.record({ kind: 'nft-table', family: tableFamily, table: tableName });
     this.#written = undefined;
     await run('nft', ['-f', '-'], { stdin: script });

@@ -5,6 +5,7 @@
 import type { Endpoint } from '../../../shared/core/base/endpoint.ts';
 import type { PrefixText } from '../../../shared/core/tunnel/config.ts';
 import type { SignInWay } from '../../connection/state.ts';
+import type { Examination } from './examination.ts';
 
 /** Our own table; nothing of anybody else is touched. */
 export const tableFamily = 'inet';
@@ -27,6 +28,8 @@ export interface FirewallPolicy {
   readonly tlsEndpoints?: readonly Endpoint[];
   /** Reachable on UDP port 53 for datagrams with the mark: questions of ours for the edge's own name. */
   readonly nameServers: readonly string[];
+  /** Where `connected`: reachable on port 53 with the mark, for names that a rule of the user gives to the network. */
+  readonly ruleServers?: readonly string[];
   /** Our addresses inside the tunnel: packets for them that come in elsewhere are dropped. */
   readonly addresses: readonly string[];
   readonly scope: ProtectedScope;
@@ -34,6 +37,8 @@ export interface FirewallPolicy {
   readonly way?: SignInWay;
   /** Where `connecting` or `portal`: our own questions whether the network wants a sign-in, all with the mark. */
   readonly lookout?: Lookout;
+  /** While somebody runs `netcheck` or `doctor`, in every kind: our own questions, all with the mark. */
+  readonly examines?: Examination;
 }
 
 /** Questions of the daemon itself: names of those servers, and TCP to these ports. */

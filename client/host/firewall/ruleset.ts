@@ -9,6 +9,7 @@ import type { Endpoint } from '../../../shared/core/base/endpoint.ts';
 import type { PrefixText } from '../../../shared/core/tunnel/config.ts';
 import { noSplit, type SplitView } from '../../split/view.ts';
 import { outsideMark } from '../routes/plan.ts';
+import { examinationRules, wordsOfExamination } from './examination.ts';
 import { type Openings, openingsOf } from './openings.ts';
 import { type FirewallPolicy, tableFamily, tableName } from './policy.ts';
 import { portalRules, wordsOfPortal } from './portal-rules.ts';
@@ -49,8 +50,10 @@ function checkWords(policy: FirewallPolicy, openings: Openings): void {
     ...policy.endpoints.map((one) => one.address),
     ...(policy.tlsEndpoints ?? []).map((one) => one.address),
     ...policy.nameServers,
+    ...(policy.ruleServers ?? []),
     ...policy.addresses,
     ...wordsOfPortal(policy),
+    ...wordsOfExamination(policy.examines),
   ];
   for (const word of [...addresses.map(withoutScope), ...prefixes]) {
     assert(/^[0-9A-Fa-f.:]+(\/\d{1,3})?$/.test(word), 'an address holds no syntax');
@@ -66,6 +69,7 @@ function outputChain(policy: FirewallPolicy, openings: Openings): readonly strin
     '  oifname "lo" accept',
     ...ownRules(policy),
     ...portalRules(policy),
+    ...examinationRules(policy),
     ...aroundRules(openings, 'daddr'),
     ...openings.lan.flatMap((one) => [
       `  oifname "${one.interfaceName}" ${family(one.prefix)} daddr ${one.prefix} accept`,
@@ -131,7 +135,18 @@ function tunnelRules(policy: FirewallPolicy): readonly string[] {
     ...policy.nameServers.flatMap((address) => [
       `  meta mark ${hex(policy.mark)} ${family(address)} daddr ${withoutScope(address)} udp dport 53 accept`,
     ]),
+    ...ruleServerRules(policy),
   ];
+}
+
+function ruleServerRules({ kind, mark, ruleServers = [] }: FirewallPolicy): readonly string[] {
+  if (kind !== 'connected') return [];
+  return ruleServers.flatMap((address) =>
+    ['udp', 'tcp'].map(
+      (protocol) =>
+        `  meta mark ${hex(mark)} ${family(address)} daddr ${withoutScope(address)} ${protocol} dport 53 accept`,
+    ),
+  );
 }
 
 /** Without these the link itself dies: addresses by DHCP, neighbours and routers of IPv6. */

@@ -196,6 +196,10 @@ export const errorCodes = {
     'The WireGuard of the kernel cannot disguise its packets as this edge wants.',
     'Let culvert do it: culvert settings set tunnel.backend auto',
   ],
+  'no-tls-way': [
+    'The tunnel to that edge cannot be carried inside TLS: only an edge of culvert that this machine enrolled with can.',
+    'Use UDP: culvert settings set transport auto',
+  ],
   'unsupported-platform': ['This system cannot do that yet.', 'Use Linux.'],
   internal: ['culvert met a bug.', 'Please report it with the text above.'],
 } as const;

@@ -80,12 +80,21 @@ export interface ProxyStatus {
 }
 
 export interface DnsStatus {
-  readonly transport: 'doh' | 'dot';
+  /** 'edge': the edge's own resolver is asked, inside the tunnel. */
+  readonly transport: 'doh' | 'dot' | 'edge';
   readonly families: 'off' | 'malware' | 'full';
   /** The first upstream, as a URL. */
   readonly upstream: string;
   /** Where programs ask: '127.0.83.53:53'. */
   readonly listen: string;
+  /** Names that the user gave to the network while there is a tunnel: they are asked outside it. Absent: none. */
+  readonly besideTunnel?: readonly RuleServers[];
+}
+
+/** A name with everything below it, and the servers that are asked for it. */
+export interface RuleServers {
+  readonly name: string;
+  readonly servers: readonly string[];
 }
 
 export interface TrafficStatus {
@@ -131,10 +140,11 @@ const text = Type.String();
 
 export const dnsStatusShape: Shape<DnsStatus> = shapeOf<DnsStatus>(
   Type.Object({
-    transport: Type.Union([Type.Literal('doh'), Type.Literal('dot')]),
+    transport: Type.Union([Type.Literal('doh'), Type.Literal('dot'), Type.Literal('edge')]),
     families: Type.Union([Type.Literal('off'), Type.Literal('malware'), Type.Literal('full')]),
     upstream: text,
     listen: text,
+    besideTunnel: Type.Optional(Type.Array(Type.Object({ name: text, servers: Type.Array(text) }))),
   }),
 );
 

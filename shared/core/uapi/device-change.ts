@@ -13,8 +13,9 @@ import type { WgConfig, WgPeer } from './wg-config.ts';
 
 /**
  * The change that makes a device what the file says: peers that are not in it go. Settings of the
- * interface that the file leaves out stay as they are. Endpoints with names are looked up in
- * `resolved` by their text ('name:port'); what is not found there is left out.
+ * interface that the file leaves out stay as they are. Endpoints are looked up in `resolved` by their
+ * text ('host:port'), numeric ones too, which may have to be asked elsewhere; a name that is not found
+ * there is left out.
  */
 export function toDeviceChange(config: WgConfig, resolved: ReadonlyMap<string, Endpoint>): DeviceChange {
   const { privateKey, listenPort, fwmark, disguise } = config.interface;
@@ -30,7 +31,7 @@ export function toDeviceChange(config: WgConfig, resolved: ReadonlyMap<string, E
 
 function toPeerChange(peer: WgPeer, resolved: ReadonlyMap<string, Endpoint>): PeerChange {
   const text = peer.endpoint === undefined ? undefined : formatHostPort(peer.endpoint);
-  const endpoint = text === undefined ? undefined : (parseNumericEndpoint(text) ?? resolved.get(text));
+  const endpoint = text === undefined ? undefined : (resolved.get(text) ?? parseNumericEndpoint(text));
   return {
     publicKey: peer.publicKey,
     presharedKey: peer.presharedKey ?? zeroKey(),

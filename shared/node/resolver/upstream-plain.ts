@@ -50,8 +50,8 @@ class PlainUpstream implements Upstream {
     this.#target = target;
     this.#parts = parts;
     this.#entropy = entropy;
-    const { plainMark } = parts;
-    const dial = plainMark === undefined ? parts.dial : markedDial(plainMark);
+    const { plainMark, needsMark = false } = parts;
+    const dial = plainMark === undefined ? parts.dial : markedDial(plainMark, needsMark);
     this.#tcp = createTcpUpstream(target, { ...parts, dial }, entropy);
   }
 
@@ -120,22 +120,31 @@ class PlainUpstream implements Upstream {
         writeU16BE(answer.bytes, 0, asked.id);
         settle(answer);
       });
+      const { plainMark, needsMark = false } = this.#parts;
       // Connected: datagrams of others do not arrive, and "port unreachable" does.
-      socket.connect(port, address, () => {
-        const { plainMark } = this.#parts;
-        if (plainMark !== undefined) setSocketMark(socket, plainMark);
-        transmit();
+      const connect = (): void => socket.connect(port, address, transmit);
+      if (plainMark === undefined) return connect();
+      // The mark before the connection: our own address is chosen there, by the way that the mark has.
+      socket.bind(0, () => {
+        if (!this.#open.has(fail)) return;
+        if (setSocketMark(socket, plainMark) || !needsMark) connect();
+        else fail(unmarked(this.name));
       });
     });
   }
 }
 
-function markedDial(mark: number): Dial {
+function markedDial(mark: number, needsMark: boolean): Dial {
   return (address, port) => {
     const socket = systemDial(address, port);
-    setConnectionMark(socket, mark, address);
+    const isMarked = setConnectionMark(socket, mark, address);
+    if (!isMarked && needsMark) socket.destroy(unmarked(address));
     return socket;
   };
+}
+
+function unmarked(name: string): UpstreamError {
+  return new UpstreamError('unreachable', `${name} cannot be asked beside the tunnel here.`);
 }
 
 function send(socket: Socket, bytes: Uint8Array): void {

@@ -85,6 +85,8 @@ export interface UpstreamParts {
   readonly times: UpstreamTimes;
   /** Firewall mark of questions that go in the clear; absent: none. Needs a right, and is left out without it. */
   readonly plainMark?: number | undefined;
+  /** Without the mark nothing is asked: it would go another way. */
+  readonly needsMark?: boolean;
 }
 
 /** DoT: 1.1.1.1 closes after some ten seconds. */

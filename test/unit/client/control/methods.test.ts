@@ -69,6 +69,8 @@ describe('a change of the settings while connected', () => {
     ['the device instead of the proxy', 'proxy', 'proxy', { mode: 'warp' }, 'device'],
     ['the default mode', 'proxy', 'proxy', { mode: null }, 'device'],
     ['another port', 'proxy', 'proxy', { 'proxy.port': 40_001 }, 'proxy'],
+    ['TLS alone, of the device', 'tunnel', 'device', { transport: 'tls' }, 'device'],
+    ['TLS alone, of the proxy', 'proxy', 'proxy', { transport: 'tls' }, 'proxy'],
     ['a password', 'proxy', 'proxy', { 'proxy.username': 'a', 'proxy.password': 'b' }, 'proxy'],
   ] as const)('makes a new tunnel for %s', async (_title, mode, reach, patch, wanted) => {
     const { sent, handlers } = makeWorld(mode, connected(reach));

@@ -63,6 +63,59 @@ const rows: readonly (readonly [string, NetFacts, FaultCode])[] = [
   ['all is well, and protection is off', off, 'healthy'],
   ['no network', { ...well, network: false }, 'no-network'],
   ['a sign-in is wanted', { ...off, pages: { kind: 'portal', places: [] } }, 'portal'],
+  [
+    'the network slows UDP down',
+    { ...well, tunnel: { ...well.tunnel, transport: 'tls', udpFault: 'slow' } },
+    'udp-throttled',
+  ],
+  ['datagrams are lost on the way', withEdge({ uplinkLossPercent: 3 }, well), 'packets-lost'],
+  ['a datagram of many is lost', withEdge({ uplinkLossPercent: 0.5 }, well), 'healthy'],
+  ['the way takes small packets alone', withEdge({ pathMtu: 1280 }, well), 'narrow-path'],
+  ['the way is a telephone line', withEdge({ pathMtu: 1492 }, well), 'healthy'],
+  [
+    'the name leads to the network itself',
+    { ...withEdge({ ...silent, byName: true, isProven: false, api: noApi }), dnsIntercepted: true },
+    'dns-tampered',
+  ],
+  [
+    'the edge is gone where it was, in a network that lies about names',
+    {
+      ...withEdge({ ...silent, byName: true, isProven: true, api: noApi }),
+      dnsIntercepted: true,
+    },
+    'edge-down',
+  ],
+  [
+    'UDP is blocked, and the tunnel that TLS carries goes on',
+    {
+      ...unheard({ othersHeard: true, tunnel: { rxBytes: 9000, txBytes: 9000, moves: 0 } }),
+      tunnel: well.tunnel,
+    },
+    'udp-blocked',
+  ],
+  [
+    'what TLS carries goes on, and the replies over UDP are lost',
+    {
+      ...unheard({ othersHeard: true, tunnel: { rxBytes: 9000, txBytes: 9000, moves: 1 } }),
+      tunnel: well.tunnel,
+    },
+    'replies-lost',
+  ],
+  [
+    'a socket of ours comes from one place, then from another',
+    withEdge({ mappingHolds: false }, well),
+    'port-rewritten',
+  ],
+  [
+    'culvert stopped by itself',
+    { ...well, tunnel: { state: 'blocked', mtuBroken: false } },
+    'protection-stopped',
+  ],
+  [
+    'culvert stopped, and the way is at fault, too',
+    { ...withEdge({ ...silent, api: noApi }), tunnel: { state: 'blocked', mtuBroken: false } },
+    'edge-down',
+  ],
   ['nothing is enrolled', { network: true, ipv4: true, ipv6: true, tunnel: off.tunnel }, 'no-edge'],
   [
     'nothing is enrolled, nothing answers',

@@ -44,6 +44,24 @@ describe('the ruleset', () => {
     ]);
   });
 
+  test('opens port 53 of the servers of rules in the state connected alone, and for our mark alone', () => {
+    const ruleServers = ['192.0.2.53', '2001:db8::53'];
+    const opened = (kind: FirewallPolicy['kind']): readonly string[] =>
+      rulesetFor({ ...policy, kind, ruleServers })
+        .split('\n')
+        .filter((line) => line.includes('dport 53') || ruleServers.some((one) => line.includes(one)))
+        .map((line) => line.trim());
+
+    expect(opened('connected')).toEqual([
+      'meta mark 0x8383 ip daddr 192.0.2.53 udp dport 53 accept',
+      'meta mark 0x8383 ip daddr 192.0.2.53 tcp dport 53 accept',
+      'meta mark 0x8383 ip6 daddr 2001:db8::53 udp dport 53 accept',
+      'meta mark 0x8383 ip6 daddr 2001:db8::53 tcp dport 53 accept',
+    ]);
+    for (const kind of ['connecting', 'blocked', 'portal'] as const) expect(opened(kind)).toEqual([]);
+    expect(() => rulesetFor({ ...policy, ruleServers: ['192.0.2.53 accept'] })).toThrow();
+  });
+
   test('lets connections of ours to the HTTPS ports of the edge out, and nobody else there', () => {
     const tlsEndpoints = [
       { address: '192.0.2.1', port: 443 },

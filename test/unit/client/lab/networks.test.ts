@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { lostPlaces } from '../../../../client/lab/lost-packets.ts';
 import {
   faultsAfter,
   labNetworks,
@@ -6,6 +7,7 @@ import {
   parseTrace,
   routerRules,
   stepText,
+  withSeed,
 } from '../../../../client/lab/networks.ts';
 
 test('has every bad network that the product names, each with a sentence', () => {
@@ -53,7 +55,7 @@ test('the rules of the router are exactly the faults that hold', () => {
   ]);
 
   expect(rules).toContain('meta l4proto udp drop');
-  expect(rules).toContain('numgen random mod 1000 < 30 drop');
+  expect(rules.match(/numgen inc mod 1000 vmap/g)).toHaveLength(2);
   expect(rules).toContain('iifname { "up0", "up1" } udp dport 53 redirect to :5354');
   expect(rules).toContain('iifname { "up0", "up1" } tcp dport 80 redirect to :8080');
   // It replaces what was there before.
@@ -81,4 +83,38 @@ test.each([
   ],
 ])('refuses a trace with %s', (_what, text) => {
   expect(() => parseTrace(text)).toThrow(expect.objectContaining({ code: 'bad-usage' }));
+});
+
+describe('packets that are lost', () => {
+  test('are the same ones for the same seed, and as many as was said', () => {
+    const places = lostPlaces(3, 7);
+
+    expect(places).toHaveLength(30);
+    expect(new Set(places).size).toBe(30);
+    expect(Math.min(...places)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...places)).toBeLessThan(1000);
+    expect(lostPlaces(3, 7)).toEqual(places);
+    expect(lostPlaces(3, 8)).not.toEqual(places);
+    expect([lostPlaces(0, 7).length, lostPlaces(100, 7).length]).toEqual([0, 1000]);
+  });
+
+  test('are others in each direction, and follow the seed of a trace', () => {
+    const rules = (seed: number): readonly string[] =>
+      routerRules([{ do: 'lose', percent: 1, seed }])
+        .split('\n')
+        .filter((line) => line.includes('numgen'));
+    const [towards, back] = rules(5);
+
+    expect(rules(5)).toHaveLength(2);
+    expect(towards).toMatch(/^ +iifname .* numgen inc mod 1000 vmap \{ (\d+ : drop(, )?){10} \}$/);
+    expect(back?.replace('oifname', 'iifname')).not.toBe(towards);
+    expect(rules(6)).not.toEqual(rules(5));
+  });
+
+  test('a network with a seed is written down with it, and is read back', () => {
+    const network = withSeed(networkNamed('loss3'), 42);
+
+    expect(parseTrace(JSON.stringify(network)).steps).toEqual(network.steps);
+    expect(network.steps[0]).toMatchObject({ do: 'lose', seed: 42 });
+  });
 });

@@ -113,6 +113,22 @@ test.each(rows)('%s is asked of %j', async (name, who, code) => {
   expect([answer.rcode, answer.id, answer.question?.name]).toEqual([code, 7, name]);
 });
 
+test.each([
+  ['nas', ['outside nas'], rcode.noError],
+  ['files.corp', ['outside files.corp'], rcode.noError],
+  ['1.0.0.10.in-addr.arpa', ['outside 1.0.0.10.in-addr.arpa'], rcode.noError],
+  ['mail.office.example', ['local:network mail.office.example'], rcode.noError],
+  ['printer.local', [], rcode.nxDomain],
+] as const)("where the edge's own resolver is asked, %s is asked of %j", async (name, who, code) => {
+  const office = { name: 'office.example', servers: ['192.0.2.53'], via: 'network' } as const;
+  const { pipeline, asked } = world({ localDomains: new LocalDomains([office], false), asksEdge: true });
+
+  const answer = await ask(pipeline, question(name));
+
+  expect(asked).toEqual(who);
+  expect(answer.rcode).toBe(code);
+});
+
 test('a blocked name is answered with an address where nobody is, and says why', async () => {
   const { pipeline, asked } = world({ blockList: new BlockList([{ name: 'l', text: 'ads.example' }], []) });
 

@@ -3,6 +3,7 @@ import { upstreamTexts } from '../../../../client/resolver/private-dns.ts';
 import {
   defaultDnsSettings,
   dnsRules,
+  edgeDnsSettings,
   fallbackOf,
   fallbackRules,
   formatFallback,
@@ -54,6 +55,22 @@ test('the resolver is given what the settings say', () => {
   expect(fallbackRules(settings)).toEqual([
     { name: 'office.example', servers: ['192.0.2.1'], via: 'network' },
   ]);
+});
+
+test('in mode tunnel there is a stub for rules alone, which asks the edge and has no list of ours', () => {
+  const settings = {
+    ...defaultDnsSettings,
+    'dns.families': 'full' as const,
+    'dns.block': 'ads.example',
+    'dns.upstreams': 'https://9.9.9.9/dns-query',
+  };
+
+  const given = edgeDnsSettings({ ...settings, 'dns.fallback': 'office.example' }, ['10.83.0.1', 'fd00::1']);
+
+  expect(edgeDnsSettings(settings, ['10.83.0.1'])).toBeUndefined();
+  expect(given === undefined ? [] : upstreamTexts(given)).toEqual(['udp://10.83.0.1', 'udp://[fd00::1]']);
+  expect(given).toMatchObject({ transport: 'edge', families: 'off', block: [], blockFiles: [] });
+  expect(given?.fallback).toEqual([{ name: 'office.example', servers: [], via: 'network' }]);
 });
 
 test('the stub tries the port of DNS first, then one that needs no rights', () => {

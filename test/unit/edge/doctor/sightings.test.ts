@@ -7,6 +7,8 @@ import type { PeerStatus } from '../../../../shared/core/tunnel/config.ts';
 
 const own = new Uint8Array(32).fill(1);
 const other = new Uint8Array(32).fill(2);
+/** Of the same device, for one session. */
+const session = new Uint8Array(32).fill(3);
 
 function peer(publicKey: Uint8Array, change: Partial<PeerStatus> = {}): PeerStatus {
   return {
@@ -31,6 +33,7 @@ class World {
       this.looks += 1;
       return { peers: this.peers, drops: { ...noDrops(), 'bad-mac1': 3, 'no-route': 9 } };
     },
+    ownerOf: (publicKey) => (publicKey[0] === other[0] ? 'other' : 'own'),
     unixNow: () => unixMs(this.now),
   });
 }
@@ -48,6 +51,22 @@ describe('what the edge saw of a device', () => {
     expect([first.othersHeard, second.othersHeard]).toEqual([false, true]);
     expect(first.refused['bad-mac1']).toBe(3);
     expect(first.refused).not.toHaveProperty('no-route');
+  });
+
+  test('has its keys for one session in it, which are no others', async () => {
+    const world = new World();
+    const at = { address: '192.0.2.7', port: 5000 };
+    world.peers = [peer(own), peer(session, { lastHandshakeMs: world.now - 1000, endpoint: at })];
+    world.sightings.handleEvent({ kind: 'roamed', publicKey: session });
+
+    const seen = await world.sightings.of([own]);
+    world.now += 1000;
+    world.sightings.handleEvent({ kind: 'roamed', publicKey: own });
+    const moved = await world.sightings.of([own]);
+
+    expect(seen.othersHeard).toBe(false);
+    expect(seen.tunnel).toMatchObject({ endpoint: '192.0.2.7:5000', rxBytes: 20, txBytes: 40, moves: 1 });
+    expect(moved.tunnel?.endpoint).toBe('192.0.2.7:4000');
   });
 
   test('has the moves of the last five minutes', async () => {

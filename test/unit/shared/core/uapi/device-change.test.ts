@@ -183,6 +183,14 @@ describe('toDeviceChange', () => {
     ignored: [],
   };
 
+  test('asks a peer with a numeric address where it is said to be, which may be elsewhere', () => {
+    const elsewhere = { address: '127.0.0.1', port: 9 };
+
+    const { peers } = toDeviceChange(config, new Map([['[2001:db8::1]:1', elsewhere]]));
+
+    expect(peers[1]?.endpoint).toEqual(elsewhere);
+  });
+
   test('replaces all peers and leaves alone what the file leaves out', () => {
     const change = toDeviceChange(
       config,
