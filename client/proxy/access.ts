@@ -17,7 +17,11 @@ export interface Credentials {
 /** 127.0.0.0/8, ::1, and the former written as IPv6. */
 export function isLoopback(address: string): boolean {
   const bytes = parseAddress(address);
-  if (bytes === undefined) return false;
+  return bytes !== undefined && isLoopbackAddress(bytes);
+}
+
+/** The same of 4 or 16 bytes. */
+export function isLoopbackAddress(bytes: Uint8Array): boolean {
   if (bytes.length === 4) return bytes[0] === 127;
   const mapped =
     bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;

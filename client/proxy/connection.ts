@@ -6,11 +6,12 @@
 import type { Duplex } from 'node:stream';
 import { assert } from '../../shared/core/base/assert.ts';
 import { breakOff, splice } from '../../shared/node/flows/splice.ts';
+import type { Wait } from '../../shared/node/flows/wait-queue.ts';
 import { isSelf } from './access.ts';
 import type { ProxyContext } from './context.ts';
 import { DialError } from './dialer.ts';
 import { asDialError } from './failures.ts';
-import { type MessageRead, type Parser, readMessage } from './message.ts';
+import { type MessageRead, MessageReader, type Parser } from './message.ts';
 import type { Target } from './target.ts';
 
 /** Both ends of a client's connection, as numeric addresses. */
@@ -31,9 +32,10 @@ export class ClientConnection {
   readonly #context: ProxyContext;
   readonly #upstreams = new Set<Duplex>();
   readonly #onDone: () => void;
+  readonly #reader: MessageReader;
   #phase: Phase = 'talking';
   #halfClosed = false;
-  #deadline: NodeJS.Timeout | undefined;
+  #deadline: Wait | undefined;
   #dialing: AbortController | undefined;
   #touchedAt: number;
 
@@ -43,6 +45,7 @@ export class ClientConnection {
     this.addresses = addresses;
     this.#context = context;
     this.#onDone = onDone;
+    this.#reader = new MessageReader(stream);
     this.#touchedAt = context.sweeps();
     stream.on('error', ignore); // 'close' follows and says the same.
     stream.once('close', () => this.#onClose());
@@ -50,20 +53,27 @@ export class ClientConnection {
   }
 
   read<T>(parse: Parser<T>): Promise<MessageRead<T>> {
-    return readMessage(this.stream, parse);
+    return this.#reader.read(parse);
+  }
+
+  /** For others to read the stream: what was not read as a message is theirs. */
+  release(): void {
+    this.#reader.release();
   }
 
   /** The client must bring us to the next `expectNothing` in that time, however busily it sends. */
   expectWithin(durationMs: number): void {
     this.expectNothing();
-    this.#deadline = setTimeout(() => {
-      this.#context.counters.timedOut++;
-      this.stream.destroy();
-    }, durationMs);
+    this.#deadline = this.#context.waits.after(durationMs, this.#onLate);
   }
 
+  readonly #onLate = (): void => {
+    this.#context.counters.timedOut++;
+    this.stream.destroy();
+  };
+
   expectNothing(): void {
-    clearTimeout(this.#deadline);
+    this.#deadline?.cancel();
     this.#deadline = undefined;
   }
 
@@ -75,7 +85,7 @@ export class ClientConnection {
     assert(this.#dialing === undefined, 'one dial at a time');
     const { dialer, limits, counters, log } = this.#context;
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(slow()), limits.dialMs);
+    const patience = this.#context.waits.after(limits.dialMs, () => abort.abort(slow()));
     this.#dialing = abort;
     try {
       this.#checkAllowed(target);
@@ -94,7 +104,7 @@ export class ClientConnection {
       log.debug('dial failed', { host: target.host, port: target.port, failure: failure.failure });
       throw failure;
     } finally {
-      clearTimeout(timer);
+      patience.cancel();
       this.#dialing = undefined;
     }
   }
@@ -114,6 +124,7 @@ export class ClientConnection {
   /** No words fit into this stream any more: when the gate closes it is cut. */
   hold(): void {
     this.expectNothing();
+    this.release();
     this.#phase = 'joined';
   }
 
@@ -137,13 +148,14 @@ export class ClientConnection {
     if (this.#phase === 'leaving') return;
     this.#phase = 'leaving';
     this.expectNothing();
+    this.release();
     const { stream } = this;
     if (stream.destroyed) return;
     // Unread input would turn our close into a reset, which could overtake the words.
     stream.on('data', ignore).resume();
     if (words !== undefined && !stream.writableEnded) stream.write(words);
     stream.end();
-    this.#deadline = setTimeout(() => stream.destroy(), this.#context.limits.lingerMs);
+    this.#deadline = this.#context.waits.after(this.#context.limits.lingerMs, () => void stream.destroy());
   }
 
   /** The client spoke nonsense. */

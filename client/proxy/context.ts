@@ -1,6 +1,7 @@
 /** What every part of the proxy is given by its server. Interfaces only. */
 
 import type { Log } from '../../shared/core/base/ports.ts';
+import type { Waits } from '../../shared/node/flows/wait-queue.ts';
 import type { Credentials } from './access.ts';
 import type { ProxyCounters } from './counters.ts';
 import type { Dialer } from './dialer.ts';
@@ -20,6 +21,8 @@ export interface ProxyContext {
   readonly credentials: Credentials | undefined;
   readonly counters: ProxyCounters;
   readonly log: Log;
+  /** Deadlines of connections. */
+  readonly waits: Waits;
   readonly gate: () => Gate;
   /** The port that we listen on; 0 before. */
   readonly ownPort: () => number;

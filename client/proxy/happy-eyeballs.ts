@@ -80,6 +80,7 @@ async function connectOnly<T>(
 
 /** Families in turn, beginning with that of `first` bytes; each family keeps its own order. */
 export function interleave(addresses: readonly Uint8Array[], first: 4 | 16): readonly Uint8Array[] {
+  if (addresses.length < 2) return addresses;
   const leading = addresses.filter((address) => address.length === first);
   const others = addresses.filter((address) => address.length !== first);
   const longest = Math.max(leading.length, others.length);

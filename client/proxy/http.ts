@@ -61,6 +61,7 @@ export class HttpFront {
   serve(connection: ClientConnection): void {
     this.#context.counters.accepted.http++;
     this.#sessions.set(connection.stream, new HttpSession(connection));
+    connection.release();
     this.#server.emit('connection', connection.stream);
   }
 

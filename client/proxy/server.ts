@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import type { Log } from '../../shared/core/base/ports.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import { breakOff } from '../../shared/node/flows/splice.ts';
+import { Waits } from '../../shared/node/flows/wait-queue.ts';
 import { type Credentials, isLoopback } from './access.ts';
 import { ClientConnection, type ConnectionAddresses } from './connection.ts';
 import type { Gate, ProxyContext } from './context.ts';
@@ -53,6 +54,7 @@ export class ProxyServer {
       credentials: options.credentials,
       counters: this.#counters,
       log: options.log,
+      waits: new Waits(),
       gate: () => this.#gate,
       ownPort: () => this.#port,
       sweeps: () => this.#sweeps,
@@ -77,7 +79,6 @@ export class ProxyServer {
   async listen(port: number): Promise<void> {
     this.#servers = await this.#bind(port, port === 0 ? maxPortTries : 1);
     this.#port = portOf(this.#servers);
-    this.#sweeper = setInterval(() => this.sweep(), this.#limits.sweepMs).unref();
   }
 
   /**
@@ -101,15 +102,16 @@ export class ProxyServer {
     breakOff(stream);
   }
 
-  /** Ends idle connections. Called by itself every `sweepMs` while listening. */
+  /** Ends idle connections. Called by itself every `sweepMs` while there are any. */
   sweep(): void {
+    if (this.#connections.size === 0) this.#sweepNoMore();
     this.#sweeps++;
     for (const connection of this.#connections) connection.sweep();
   }
 
   /** Stops listening and breaks every connection. Idempotent. */
   async close(): Promise<void> {
-    clearInterval(this.#sweeper);
+    this.#sweepNoMore();
     const closed = this.#servers.map((server) => closeServer(server));
     this.#servers = [];
     this.#port = 0;
@@ -123,11 +125,17 @@ export class ProxyServer {
       if (this.#connections.delete(connection)) this.#counters.connections--;
     });
     this.#connections.add(connection);
+    this.#sweeper ??= setInterval(() => this.sweep(), this.#limits.sweepMs).unref();
     this.#counters.connections++;
     this.#converse(connection).catch((error: unknown) => {
       this.#context.log.error('a proxy connection met a bug', { reason: String(error) });
       breakOff(connection.stream);
     });
+  }
+
+  #sweepNoMore(): void {
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
   }
 
   async #converse(connection: ClientConnection): Promise<void> {
@@ -176,7 +184,12 @@ export class ProxyServer {
 
 function addressesOf(socket: Socket): ConnectionAddresses {
   // Undefined where the client is gone already: then no address is right.
-  return { peer: socket.remoteAddress ?? '', local: socket.localAddress ?? '' };
+  return {
+    peer: socket.remoteAddress ?? '',
+    get local(): string {
+      return socket.localAddress ?? '';
+    },
+  };
 }
 
 function portOf(servers: readonly Server[]): number {

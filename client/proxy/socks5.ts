@@ -79,6 +79,8 @@ async function logIn(connection: ClientConnection, context: ProxyContext): Promi
   return false;
 }
 
+const granted = encodeReply(reply.succeeded);
+
 async function connect(connection: ClientConnection, request: Socks5Request): Promise<void> {
   const { host, port } = request;
   if (host === undefined || port === 0) {
@@ -87,7 +89,7 @@ async function connect(connection: ClientConnection, request: Socks5Request): Pr
   }
   try {
     const upstream = await connection.dial({ host, port });
-    connection.stream.write(encodeReply(reply.succeeded));
+    connection.stream.write(granted);
     connection.join(upstream);
   } catch (error) {
     connection.leave(encodeReply(failureWords[asDialError(error).failure].socks5));

@@ -8,7 +8,7 @@ import { equalBytes } from '../../shared/core/base/bytes.ts';
 import { formatAddress, type Prefix, parseAddress, prefixContains } from '../../shared/core/base/ip.ts';
 import { after, type MonoMs, minuteMs, monoMs } from '../../shared/core/base/time.ts';
 import type { ConnectError, ConnectFailure, StackHost } from '../../shared/node/flows/contract.ts';
-import { isLoopback } from './access.ts';
+import { isLoopbackAddress } from './access.ts';
 import { DialError, type Dialer, type DialFailure, type DialRequest, type UdpFlow } from './dialer.ts';
 import { interleave, raceConnect } from './happy-eyeballs.ts';
 import { TunnelFlow } from './tunnel-flow.ts';
@@ -80,8 +80,7 @@ export class TunnelDialer implements Dialer {
   /** Why we do not even try; undefined where we do. */
   #refusal(address: Uint8Array): DialError | undefined {
     const { own, reachable } = this.#options;
-    const text = formatAddress(address);
-    if (isLoopback(text) || address.every((byte) => byte === 0)) {
+    if (isLoopbackAddress(address) || address.every((byte) => byte === 0)) {
       return new DialError('denied', 'The proxy does not lead to this machine itself.');
     }
     if (own.some((one) => equalBytes(one, address))) {
@@ -91,7 +90,7 @@ export class TunnelDialer implements Dialer {
       return new DialError('unreachable', `This tunnel carries no IPv${address.length === 4 ? 4 : 6}.`);
     }
     if (!reachable.some((prefix) => prefixContains(prefix, address))) {
-      return new DialError('unreachable', `This tunnel does not lead to ${text}.`);
+      return new DialError('unreachable', `This tunnel does not lead to ${formatAddress(address)}.`);
     }
     return undefined;
   }

@@ -1,9 +1,10 @@
 /** One connection to a numeric address by a socket of the system. Never asks a resolver, decides nothing. */
 
-import { connect, type Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { formatAddress } from '../../shared/core/base/ip.ts';
 import type { FlowEnd } from '../../shared/core/netstack/events.ts';
 import { directRead, markDirect } from '../../shared/node/flows/direct-read.ts';
+import { WaitQueue } from '../../shared/node/flows/wait-queue.ts';
 
 /** As long as most clients wait; the stack gives its asker up after half a minute. */
 export const connectTimeoutMs = 20_000;
@@ -20,19 +21,10 @@ export function connectSystem(to: FlowEnd, signal: AbortSignal): Promise<Socket>
       reject(signal.reason as Error);
       return;
     }
-    const socket = connect({
-      host: formatAddress(to.address),
-      port: to.port,
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: keepAliveMs,
-      autoSelectFamily: false,
-      onread: directRead(),
-    });
-    markDirect(socket);
+    const socket = takeSocket();
+    socket.connect({ host: formatAddress(to.address), port: to.port, autoSelectFamily: false });
     const settle = (): void => {
-      clearTimeout(timer);
+      patience.cancel();
       signal.removeEventListener('abort', onAbort);
       socket.off('connect', onConnect);
       socket.off('error', onError);
@@ -47,14 +39,39 @@ export function connectSystem(to: FlowEnd, signal: AbortSignal): Promise<Socket>
     const onConnect = (): void => {
       settle();
       resolve(socket);
+      // Neither matters yet, and somebody waits.
+      setImmediate(setOptions, socket);
     };
     const onError = (cause: Error): void => fail(cause);
     const onAbort = (): void => fail(signal.reason as Error);
-    const timer = setTimeout(() => {
-      fail(Object.assign(new Error('The destination does not answer.'), { code: 'ETIMEDOUT' }));
-    }, connectTimeoutMs);
+    const patience = waits.add(() =>
+      fail(Object.assign(new Error('The destination does not answer.'), { code: 'ETIMEDOUT' })),
+    );
     signal.addEventListener('abort', onAbort, { once: true });
     socket.once('connect', onConnect);
     socket.once('error', onError);
   });
+}
+
+const waits = new WaitQueue(connectTimeoutMs);
+/** Made ahead: one that is made when it is wanted keeps its asker waiting. */
+let spare: Socket | undefined;
+
+function takeSocket(): Socket {
+  const socket = spare ?? newSocket();
+  spare = undefined;
+  return socket;
+}
+
+function newSocket(): Socket {
+  const socket = new Socket({ allowHalfOpen: true, onread: directRead() });
+  markDirect(socket);
+  return socket;
+}
+
+function setOptions(socket: Socket): void {
+  spare ??= newSocket();
+  if (socket.destroyed) return;
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, keepAliveMs);
 }

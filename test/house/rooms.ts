@@ -31,6 +31,7 @@ export const nodeRooms: readonly string[] = [
   'hold.ts',
   'heap.ts',
   'idle-timer.ts',
+  'give-back.ts',
   'http.ts',
   'kernel',
   'crypto',

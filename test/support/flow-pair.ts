@@ -3,6 +3,7 @@
  * loop, so time goes on one event a turn.
  */
 
+import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { FlowHost } from '../../shared/node/flows/stack-host.ts';
 import { address6A, address6B, addressA, addressB, NetPair, type PairOptions } from './net-pair.ts';
@@ -60,7 +61,9 @@ export class FlowPair {
 /** Everything a stream gives until its end, or the error that breaks it. */
 export async function allOf(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of stream) pieces.push(piece);
+  // Its other direction may have more to say.
+  const source = stream instanceof Readable ? stream.iterator({ destroyOnReturn: false }) : stream;
+  for await (const piece of source) pieces.push(piece as Uint8Array);
   return Buffer.concat(pieces);
 }
 

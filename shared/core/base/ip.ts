@@ -159,16 +159,32 @@ function parseDecimal(text: string, max: number): number | undefined {
   return value > max ? undefined : value;
 }
 
+const longestIpv4 = 15;
+const dot = 0x2e;
+const zero = 0x30;
+
 function parseIpv4(text: string): Uint8Array | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
+  if (text.length > longestIpv4) return undefined;
   const address = new Uint8Array(4);
-  for (const [i, part] of parts.entries()) {
-    const value = parseDecimal(part, 255);
-    if (value === undefined) return undefined;
-    address[i] = value;
+  let part = 0;
+  let digits = 0;
+  let value = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const code = i === text.length ? dot : text.charCodeAt(i);
+    if (code === dot) {
+      if (digits === 0 || part > 3) return undefined;
+      address[part++] = value;
+      digits = 0;
+      value = 0;
+      continue;
+    }
+    // No leading zeros: some programs read them as octal.
+    if (code < zero || code > zero + 9 || (digits > 0 && value === 0)) return undefined;
+    value = value * 10 + code - zero;
+    digits++;
+    if (value > 255) return undefined;
   }
-  return address;
+  return part === 4 ? address : undefined;
 }
 
 function parseIpv6(text: string): Uint8Array | undefined {

@@ -191,8 +191,10 @@ export class ByteQueue {
   #grow(index: number): void {
     let size = Math.max(2, this.#chunks.length);
     while (size <= index) size *= 2;
-    const chunks: (Uint8Array | undefined)[] = Array.from({ length: size });
-    for (let i = 0; i <= this.#mask; i++) chunks[i] = this.#chunks[(this.#first + i) & this.#mask];
+    const chunks: (Uint8Array | undefined)[] = [];
+    for (let i = 0; i < size; i++) {
+      chunks.push(i <= this.#mask ? this.#chunks[(this.#first + i) & this.#mask] : undefined);
+    }
     this.#chunks = chunks;
     this.#mask = size - 1;
     this.#first = 0;

@@ -97,6 +97,8 @@ export const timestampTickMs = 1;
 
 /** RFC 9293 §3.8.6.3 allows half a second. */
 export const delayedAckMs = 40;
+/** Where the other side waits for nothing but our answer, which mostly comes sooner and takes the acknowledgement along. */
+export const briefAckMs = 2;
 /** Segments acknowledged at once at the start, while the other side's window is small. */
 export const quickAcks = 16;
 /** RFC 8985 §7.2: what another's delayed acknowledgement may add. */

@@ -129,6 +129,8 @@ export class Tcb implements FlowNode<Tcb>, Sleeper {
   /** Where their FIN is, if it came. */
   theirFin = 0;
   hasTheirFin = false;
+  /** It came in its turn: there is no more content, and nothing is missing. */
+  hasTakenFin = false;
   timestampOffset = 0;
   recentTimestamp = 0;
   recentTimestampAt = 0;
@@ -150,7 +152,6 @@ export class Tcb implements FlowNode<Tcb>, Sleeper {
   // towards the consumer
   wantsWrite = false;
   toldReadable = false;
-  wasOpened = false;
 
   bytesSent = 0;
   bytesReceived = 0;

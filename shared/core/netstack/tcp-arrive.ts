@@ -8,6 +8,7 @@ import { tcpAck, tcpFin, tcpSyn } from '../packet/tcp.ts';
 import { markReady, type NetContext, watchTimers } from './context.ts';
 import type { TcpEnd } from './events.ts';
 import {
+  briefAckMs,
   challengeAcks,
   challengeAckWindowMs,
   defaultMss4,
@@ -106,7 +107,8 @@ function arriveSynSent(context: NetContext, tcb: Tcb, segment: Segment, now: Mon
     tcb.timers.clear('retransmit');
     measureSynRtt(tcb, segment, now);
     establish(context, tcb);
-    tcb.ackNow = true;
+    // Who opens a connection mostly speaks first, and soon: then this goes with what is said.
+    tcb.timers.set('delayed-ack', after(now, briefAckMs));
     takeContent(context, tcb, segment, now);
   } else {
     // Simultaneous open (§3.5): our SYN again, this time with their acknowledgement.
@@ -325,12 +327,14 @@ function insertContent(context: NetContext, tcb: Tcb, segment: Segment, start: n
   }
   receive.tune(now, tcb.rtt.smoothedMs);
   tcb.unackedSegments++;
+  const isQuick = tcb.quickAcksLeft > 0;
+  if (isQuick) tcb.quickAcksLeft--;
+  // Behind a short segment the other side has no more to say, and whoever has it may answer soon.
+  const isWaiting = segment.payloadLength >= tcb.maxSegment || receive.next === receive.edge;
   // A gap that closes is told at once (RFC 5681 §4.2).
-  if (hadGap || tcb.quickAcksLeft > 0) {
-    if (tcb.quickAcksLeft > 0) tcb.quickAcksLeft--;
-    tcb.ackNow = true;
-  } else if (!tcb.timers.isSet('delayed-ack')) {
-    tcb.timers.set('delayed-ack', after(now, delayedAckMs));
+  if (hadGap || (isQuick && isWaiting)) tcb.ackNow = true;
+  else if (!tcb.timers.isSet('delayed-ack')) {
+    tcb.timers.set('delayed-ack', after(now, isQuick ? briefAckMs : delayedAckMs));
     watchTimers(context, tcb);
   }
   tellReadable(context, tcb);

@@ -35,8 +35,9 @@ export class TcpHandle implements TcpConnection {
   }
 
   get hasEnded(): boolean {
-    const { state, receive, wasOpened } = this.#tcb;
-    return wasOpened && receive.queue.length === 0 && !stateRules[state].mayReceive;
+    const { receive, hasTakenFin } = this.#tcb;
+    // Not by the state: a connection that was reset is closed, too, and its content is not whole.
+    return hasTakenFin && receive.queue.length === 0;
   }
 
   get writableBytes(): number {

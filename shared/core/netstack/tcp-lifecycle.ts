@@ -14,7 +14,6 @@ export function establish(context: NetContext, tcb: Tcb): void {
   context.population.opened(tcb);
   tcb.timers.clear('life');
   tcb.timers.clear('patience');
-  tcb.wasOpened = true;
   context.events.push({ kind: 'tcp-opened', connection: tcb.connection });
   if (tcb.isClosing) tcb.state = 'fin-wait-1';
 }
@@ -30,6 +29,7 @@ export function tellReadable(context: NetContext, tcb: Tcb): void {
 export function takeFin(context: NetContext, tcb: Tcb, now: MonoMs): void {
   tcb.receive.next = (tcb.receive.next + 1) | 0;
   tcb.hasTheirFin = false;
+  tcb.hasTakenFin = true;
   tcb.ackNow = true;
   const next = stateRules[tcb.state].afterTheirFin;
   if (next === 'time-wait') enterTimeWait(context, tcb, now);

@@ -71,6 +71,8 @@ function isAckDue(tcb: Tcb): boolean {
   const { receive } = tcb;
   const gain = distance(receive.edge, openEdgeToAnnounce(tcb));
   const left = distance(receive.next, receive.edge);
+  // The end of the opening may wait for what is said with it, and so may the larger window.
+  if (tcb.bytesSent === 0 && tcb.unackedSegments === 0 && tcb.timers.isSet('delayed-ack')) return false;
   return gain > 0 && (gain >= receive.limit / windowUpdateShare || left < tcb.maxSegment);
 }
 

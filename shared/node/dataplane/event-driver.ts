@@ -36,6 +36,7 @@ export class EventDriver {
   /** When the timer wakes us. */
   #wakeAt = Number.POSITIVE_INFINITY;
   #stopped = false;
+  #isStepping = false;
   /** What came was taken, what follows from it is not sent yet: that happens in this turn anyhow. */
   #isAnswering = false;
   /** What taking it came to. */
@@ -55,6 +56,14 @@ export class EventDriver {
     this.#immediate = setImmediate(this.#run);
   }
 
+  /** Sends what the inside has now, where that is possible: a command was given that somebody waits for. */
+  flush(): void {
+    if (!this.#stopped && !this.#isStepping && !this.#isAnswering) {
+      if (this.#stepLoop(1) === 'gone') return this.#conclude('gone');
+    }
+    this.schedule();
+  }
+
   /** Ends it. Idempotent; the ports stay open. */
   stop(): void {
     this.#stopped = true;
@@ -66,14 +75,14 @@ export class EventDriver {
   #step(): void {
     this.#immediate = undefined;
     if (this.#stopped) return;
-    const { loop, watch } = this.#options;
+    const { watch } = this.#options;
     const ready = watch?.takeReady() ?? 0;
     if (ready === 0) {
       // The inside is always asked; it is cheap where it has nothing.
-      this.#conclude(watch === undefined ? loop.step() : loop.step(1));
+      this.#conclude(this.#stepLoop(watch === undefined ? undefined : 1));
       return;
     }
-    this.#arrival = loop.step(ready << 1);
+    this.#arrival = this.#stepLoop(ready << 1);
     if (this.#arrival === 'gone') return this.#conclude('gone');
     this.#isAnswering = true;
     // Promises of whoever waits for what came are settled first: what a local program is told does not wait for what
@@ -84,8 +93,16 @@ export class EventDriver {
   #sendAnswers(): void {
     this.#isAnswering = false;
     if (this.#stopped) return;
-    const result = this.#options.loop.step(1);
+    const result = this.#stepLoop(1);
     this.#conclude(result === 'idle' ? this.#arrival : result);
+  }
+
+  /** Consumers may give commands meanwhile, but not step. */
+  #stepLoop(ready: number | undefined): StepResult {
+    this.#isStepping = true;
+    const result = this.#options.loop.step(ready);
+    this.#isStepping = false;
+    return result;
   }
 
   #conclude(result: StepResult): void {

@@ -7,6 +7,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { rehearse } from '../../core/tunnel/rehearsal.ts';
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../ffi/structs.ts';
+import { giveBackCompiled } from '../give-back.ts';
 import { type LoopRehearsalOptions, loopRehearsal } from './loop-rehearsal.ts';
 
 /** The first handshake of a fresh program takes 12 ms, after this many about 1.5; they cost 20 ms together. */
@@ -48,6 +49,6 @@ function* warmUpSteps(options: WarmUpOptions, withSockets: boolean): Generator<n
   } finally {
     for (const { flag, usual } of compilers) setFlagsFromString(`${flag}=${usual}`);
     libc.close(eventFd);
-    libc.mallocTrim(0);
+    giveBackCompiled();
   }
 }

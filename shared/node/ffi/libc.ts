@@ -35,6 +35,7 @@ const signatures = {
   ftruncate: 'int ftruncate(int fd, int64_t length)',
   mmap: 'intptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
   munmap: 'int munmap(uintptr_t address, size_t length)',
+  madvise: 'int madvise(uintptr_t address, size_t length, int advice)',
   mallocTrim: 'int malloc_trim(size_t keep)',
   clockGettime: 'int clock_gettime(int clock, uintptr_t time)',
   addressOf: 'uintptr_t memmove(uint8_t *to, uint8_t *from, size_t length)',
@@ -80,6 +81,8 @@ export interface Libc {
   /** Returns the address, or -1. The fields as in C; the offset is 0. */
   mmap(place: MapPlace, protection: number, flags: number, fd: number): Pointer;
   munmap(address: Pointer, length: number): number;
+  /** Whole pages. MADV_DONTNEED forgets what was written to private ones. */
+  madvise(address: Pointer, length: number, advice: number): number;
   /** Gives free memory of the C heap, all threads', back to the system, but for `keep` bytes. */
   mallocTrim(keep: number): number;
   /** Writes a struct timespec (16 bytes) to `time`. */
@@ -147,6 +150,7 @@ function link(): FfiVerdict {
       mmap: ({ address, length }, protection, flags, fd) =>
         mmap(address, length, protection, flags, fd, 0) as Pointer,
       munmap: self.func(signatures.munmap),
+      madvise: self.func(signatures.madvise),
       mallocTrim: self.func(signatures.mallocTrim),
       clockGettime: self.func(signatures.clockGettime),
       addressOf: (bytes) => memmove(bytes, bytes, 0) as number,

@@ -25,6 +25,9 @@ export const MAP_FIXED = 0x10;
 /** Kernels before 4.17 take it for a wish. */
 export const MAP_FIXED_NOREPLACE = 0x10_0000;
 
+/** For madvise: what lies there is not needed now. */
+export const MADV_DONTNEED = 4;
+
 export const SOL_SOCKET = 1;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;

@@ -10,6 +10,7 @@ import type { Clock } from '../clock.ts';
 import type { FarTcpRequest, FarUdp, FlowDialer, StackHost, TcpIncoming, UdpChannel } from './contract.ts';
 import { type FirstBytesWish, readFirstBytes } from './first-bytes.ts';
 import { breakOff, splice } from './splice.ts';
+import { WaitQueue } from './wait-queue.ts';
 
 export interface ForwarderLimits {
   /** Connections, those being dialled included; and flows of datagrams. */
@@ -98,6 +99,7 @@ export class Forwarder {
   readonly #echoShares: Shares;
   readonly #flows = new Set<Flow>();
   readonly #channels = new Set<UdpChannel>();
+  readonly #dials: WaitQueue;
   readonly #sweeper: NodeJS.Timeout;
   #isClosed = false;
 
@@ -109,6 +111,7 @@ export class Forwarder {
     this.#tcpShares = new Shares(this.#limits.connections, this.#limits.connectionsPerSource);
     this.#udpShares = new Shares(this.#limits.flows, this.#limits.flowsPerSource);
     this.#echoShares = new Shares(this.#limits.echoes, this.#limits.echoesPerSource);
+    this.#dials = new WaitQueue(this.#limits.dialMs);
     this.#sweeper = setInterval(() => this.sweep(), sweepMs);
     this.#sweeper.unref();
     options.stack.onTcp((incoming) => this.forwardTcp(incoming));
@@ -138,9 +141,9 @@ export class Forwarder {
       flow.isGone = true;
       flow.stop.abort(new Error('The asker has given up.'));
     });
-    const impatience = setTimeout(() => flow.stop.abort(new DialTimeout()), this.#limits.dialMs);
+    const patience = this.#dials.add(() => flow.stop.abort(new DialTimeout()));
     const dialled = (): void => {
-      clearTimeout(impatience);
+      patience.cancel();
       this.counts.dialling--;
     };
     const join = (far: Duplex): void => {

@@ -4,7 +4,7 @@
  */
 
 import type { Log } from '../../core/base/ports.ts';
-import { ffiAvailable } from '../ffi/libc.ts';
+import { giveBackCompiled } from '../give-back.ts';
 
 /** What is rehearsed, set up for it alone. */
 export interface Rehearsal {
@@ -18,13 +18,13 @@ export interface QuietRehearsalOptions {
   /** Whether there is something real to do. */
   readonly isBusy: () => boolean;
   readonly log: Log;
-  /** Default: as many as bring most of what there is to win, for a third of a second's work. */
+  /** Default: as many as bring most of what there is to win, for a second's work or less. */
   readonly rounds?: number;
   /** Waits before it begins, and whenever it is in the way. Default: half a second. */
   readonly pauseMs?: number;
 }
 
-const usualRounds = 200;
+const usualRounds = 500;
 const usualPauseMs = 500;
 /** Who was busy for so long has done it all for real. */
 const maxPauses = 120;
@@ -59,8 +59,7 @@ async function rehearse(options: QuietRehearsalOptions, stop: AbortSignal): Prom
     }
   } finally {
     await rehearsal.close();
-    const ffi = ffiAvailable();
-    if (ffi.ok) ffi.libc.mallocTrim(0);
+    giveBackCompiled();
   }
 }
 

@@ -56,7 +56,9 @@ export function pump(from: Readable, to: Writable, onBytes: (count: number) => v
   from.on('data', (chunk: Uint8Array) => {
     if (to.destroyed || to.writableEnded) return;
     onBytes(chunk.length);
-    if (!to.write(chunk)) from.pause();
+    const taken = rooms === undefined ? writeAtOnce(to, chunk) : 0;
+    if (taken === chunk.length) return;
+    if (!to.write(taken === 0 ? chunk : chunk.subarray(taken))) from.pause();
     rooms?.add(chunk);
   });
   to.on('drain', () => {

@@ -24,6 +24,8 @@ export interface FlowHostOptions {
   readonly addresses: readonly Uint8Array[];
   /** Makes whoever drives the stack poll it soon. */
   readonly wake: () => void;
+  /** Makes them poll it at once, where that can be: somebody waits. Absent: soon is soon enough. */
+  readonly flush?: () => void;
 }
 
 /** What belongs to a connection before it is a stream. */
@@ -31,6 +33,8 @@ interface Attempt {
   readonly kind: 'attempt';
   readonly opened: (stream: Duplex) => void;
   readonly failed: (error: Error) => void;
+  /** What it becomes. */
+  stream: TcpStream | undefined;
 }
 interface Question {
   readonly kind: 'question';
@@ -54,6 +58,7 @@ export class FlowHost implements StackHost {
   readonly #stack: NetStack;
   #addresses: readonly Uint8Array[];
   readonly #wake: () => void;
+  readonly #flush: () => void;
   readonly #udpHost: UdpHost;
   readonly #tcpPorts = new Map<number, (incoming: TcpIncoming) => void>();
   readonly #udpPorts = new Map<number, (channel: UdpChannel) => void>();
@@ -69,6 +74,7 @@ export class FlowHost implements StackHost {
     this.#stack = options.stack;
     this.#addresses = options.addresses;
     this.#wake = options.wake;
+    this.#flush = options.flush ?? options.wake;
     this.#udpHost = {
       scratch: new Uint8Array(largestDatagram),
       wake: options.wake,
@@ -103,6 +109,7 @@ export class FlowHost implements StackHost {
       };
       const attempt: Attempt = {
         kind: 'attempt',
+        stream: undefined,
         opened: (stream) => {
           signal?.removeEventListener('abort', onAbort);
           resolve(stream);
@@ -115,7 +122,9 @@ export class FlowHost implements StackHost {
       signal?.addEventListener('abort', onAbort, { once: true });
       connection.attachment = attempt;
       this.#connections.add(connection);
-      this.#wake();
+      this.#flush();
+      // While the answer is under way there is time.
+      attempt.stream = new TcpStream(connection, this.#wake);
     });
   }
 
@@ -246,7 +255,7 @@ export class FlowHost implements StackHost {
 
   #accept(connection: TcpConnection): Duplex | undefined {
     if (!this.#stack.accept(connection)) return undefined;
-    this.#wake();
+    this.#flush();
     return this.#streamOn(connection);
   }
 
@@ -260,7 +269,11 @@ export class FlowHost implements StackHost {
 
   #opened(connection: TcpConnection): void {
     const attached = connection.attachment as Attachment;
-    if (attached?.kind === 'attempt') attached.opened(this.#streamOn(connection));
+    if (attached?.kind === 'attempt') {
+      const { stream = new TcpStream(connection, this.#wake) } = attached;
+      connection.attachment = stream;
+      attached.opened(stream.stream);
+    }
   }
 
   #closed(connection: TcpConnection, end: TcpEnd): void {

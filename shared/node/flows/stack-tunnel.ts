@@ -92,7 +92,12 @@ export class StackTunnel {
       acceptAny,
       limits: { ...tunnelLimits, ...limits },
     });
-    this.host = new FlowHost({ stack, addresses, wake: () => this.#tun.wake() });
+    this.host = new FlowHost({
+      stack,
+      addresses,
+      wake: () => this.#tun.wake(),
+      flush: () => this.#driver.flush(),
+    });
     const batches = loopBatches(this.#memory);
     const { fromUdp: input, toTun, out } = batches;
     this.#tun = new TunNetstack({

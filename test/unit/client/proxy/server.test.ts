@@ -110,7 +110,9 @@ describe('a closed gate', () => {
 
 describe('time', () => {
   beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    vi.useFakeTimers({
+      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
+    });
   });
   afterEach(() => {
     vi.useRealTimers();
@@ -226,6 +228,22 @@ describe('time', () => {
 
     expect([client.stream.destroyed, dialer.far[0]!.destroyed]).toEqual([true, true]);
     expect(proxy.counters.timedOut).toBe(1);
+  });
+
+  test('nobody is woken for idle connections where there are none', async () => {
+    const { connect, proxy } = proxyWorld({ limits });
+    const before = vi.getTimerCount();
+    const client = connect();
+    await client.send(socks5);
+    await settle();
+    const during = vi.getTimerCount();
+
+    client.stream.destroy();
+    await settle();
+    await vi.advanceTimersByTimeAsync(limits.idleMs);
+
+    expect(during).toBeGreaterThan(before);
+    expect([proxy.counters.connections, vi.getTimerCount()]).toEqual([0, before]);
   });
 
   test('a half-closed tunnel has less of it', async () => {

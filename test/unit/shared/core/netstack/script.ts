@@ -2,6 +2,7 @@
 
 import { monoMs } from '../../../../../shared/core/base/time.ts';
 import type { NetEvent, TcpConnection } from '../../../../../shared/core/netstack/events.ts';
+import { briefAckMs } from '../../../../../shared/core/netstack/limits.ts';
 import { NetStack, type NetStackOptions } from '../../../../../shared/core/netstack/stack.ts';
 import { batchOf, emptyBatch, packetsOf } from '../../../../support/batches.ts';
 import { tcpPacket, transportError } from '../../../../support/packets.ts';
@@ -158,6 +159,7 @@ export class Script {
     })!;
     this.flush();
     this.send({ flags: 'SA', seq: 0, ack: 1, options });
+    this.pass(briefAckMs);
     if (connection.state !== 'established') throw new Error(`not established: ${connection.state}`);
     return connection;
   }

@@ -163,12 +163,26 @@ describe('opening by us', () => {
     const connection = script.stack.connectTcp({ destination: Uint8Array.from(theirs), port: 4000 })!;
 
     const [syn] = script.flush();
-    const [ack] = script.send({ flags: 'SA', seq: 0, ack: 1, options: synOptions });
+    expect(script.send({ flags: 'SA', seq: 0, ack: 1, options: synOptions })).toEqual([]);
+    const [ack] = script.pass(2);
 
     expect(syn).toMatchObject({ flags: 'S', mss: 1380, scale: 7, sackPermitted: true, window: 65_535 });
     expect(syn!.timestamps).toBeDefined();
-    expect(ack).toMatchObject({ flags: 'A', seq: 1, ack: 1 });
+    expect(ack).toMatchObject({ flags: 'A', seq: 1, ack: 1, at: 2 });
     expect(connection.state).toBe('established');
+  });
+
+  test('what is said at once takes the end of the opening along', () => {
+    const script = new Script();
+    const connection = script.stack.connectTcp({ destination: Uint8Array.from(theirs), port: 4000 })!;
+    script.flush();
+    script.send({ flags: 'SA', seq: 0, ack: 1, options: synOptions });
+
+    connection.write(Uint8Array.of(1, 2, 3));
+
+    expect(script.flush()).toMatchObject([{ seq: 1, ack: 1, length: 3 }]);
+    script.send({ ack: 4 });
+    expect(script.pass(100)).toEqual([]);
   });
 
   test('over IPv6 the MSS leaves room for the longer header', () => {

@@ -29,6 +29,32 @@ describe('receiving', () => {
     ).toMatchObject([{ flags: 'A', ack: 35 }]);
   });
 
+  test('a short segment of a young connection is acknowledged soon, or with what is said', () => {
+    const script = new Script();
+    const connection = script.open();
+
+    expect(script.send({ seq: 1, payload: three })).toEqual([]);
+    expect(script.pass(100)).toMatchObject([{ at: 2, ack: 4, length: 0 }]);
+    expect(script.send({ seq: 4, payload: three })).toEqual([]);
+    connection.write(three);
+    expect(script.flush()).toMatchObject([{ ack: 7, length: 3 }]);
+    expect(
+      script.send({ seq: 7, ack: 4, payload: new Uint8Array(connection.counts.maxSegment) }),
+    ).toHaveLength(1);
+  });
+
+  test('content before a reset is not the end of what was to come', () => {
+    const script = new Script();
+    const connection = script.open();
+
+    script.send({ seq: 1, payload: three }, { flags: 'RA', seq: 4 });
+
+    expect(script.closed).toBe('reset');
+    readAll(connection);
+    expect(connection.readableBytes).toBe(0);
+    expect(connection.hasEnded).toBe(false);
+  });
+
   test('segments out of order are put in order and reported, the newest first', () => {
     const connection = settled();
     const { script } = connection;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { briefAckMs } from '../../../../../shared/core/netstack/limits.ts';
 import { icmpPacket, patternBytes } from '../../../../support/packets.ts';
 import { own, own6, readAll, Script, sackOption, synOptions, theirs, theirs6 } from './script.ts';
 
@@ -104,6 +105,7 @@ describe('a window that is closed', () => {
   test('is probed with growing distance as long as answers come', () => {
     const connection = opened();
     const { script } = connection;
+    script.pass(briefAckMs);
     script.send({ window: 0 });
     connection.write(patternBytes(100));
     expect(script.flush()).toEqual([]);
@@ -295,6 +297,7 @@ describe('retransmission', () => {
   test('silence is broken by keep-alive probes, and ended by them', () => {
     const connection = opened();
     const { script } = connection;
+    script.pass(briefAckMs);
     connection.setKeepAlive(60_000);
     script.flush();
 

@@ -113,6 +113,28 @@ describe('the event driver', () => {
     expect(steps).toEqual([1, 2, 1]);
   });
 
+  test('sends at once what somebody waits for, except in the midst of a step', async () => {
+    const { driver, steps, settle, readable, loop } = world();
+    await settle();
+    const step = loop.step;
+    loop.step = (bits) => {
+      const before = steps.length;
+      if (bits === 2) driver.flush();
+      expect(steps).toHaveLength(before);
+      return step(bits);
+    };
+
+    driver.flush();
+    expect(steps).toEqual([1, 1]);
+    readable(1);
+    await settle();
+
+    expect(steps).toEqual([1, 1, 2, 1, 1]);
+    driver.stop();
+    driver.flush();
+    expect(steps).toHaveLength(5);
+  });
+
   test('asks everything where nothing is watched', async () => {
     const { steps, settle, udp, tun } = world(false);
     await settle();

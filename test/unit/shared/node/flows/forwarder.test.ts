@@ -211,7 +211,7 @@ describe('a connection to the outside', () => {
       new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason as Error));
       });
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     const connecting = pair.a.connectTcp(to);
     await pair.until(() => way.asked.length === 1);
 
