@@ -6,6 +6,7 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import type { Log } from '../shared/core/base/ports.ts';
 import { healthItem } from '../shared/core/control/health.ts';
 import { type Clock, systemClock } from '../shared/node/clock.ts';
+import { SettledMemory } from '../shared/node/give-back.ts';
 import { createLog } from '../shared/node/log.ts';
 import { run } from '../shared/node/run.ts';
 import { reachOf } from './connection/state.ts';
@@ -127,10 +128,13 @@ async function serveUntilStopped(options: DaemonOptions): Promise<void> {
   const following = watchNetwork({ ...parts, ...machinery, onMoved });
   place.network = transport.network = following.network;
   void rest.check();
+  const memory = new SettledMemory();
+  driver.onChange(() => memory.handleChange(driver.state.kind));
+  memory.handleChange(driver.state.kind);
   log.info('the daemon is ready', { version });
   onReady();
   log.info('the daemon ends', { because: await stopped });
-  const first = [following, portal, rest, follower, families, quantum, ways];
+  const first = [memory, following, portal, rest, follower, families, quantum, ways];
   for (const one of [...first, transport.slow, transport.desk, failover.desk, machinery.early]) one.close();
   await driver.close();
   for (const one of [splitParts, guardian]) one.close();
@@ -244,7 +248,7 @@ function makeDriver(parts: DriverParts): Machinery {
   const released = splitParts.releasing(lockable);
   const host: HostPort = { ...lockable, restore: () => released.restore() };
   const signIn = makeSignIn(parts, () => networkServers(system));
-  const { dns, system } = makeDns({ ...parts, signInNames: signIn.names });
+  const { dns, system } = makeDns({ ...parts, names: splitParts.names, signInNames: signIn.names });
   const finder = makeFinder(parts, signIn.servers, transport.placesAt);
   const driver = new Driver({
     ports: {

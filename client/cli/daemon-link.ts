@@ -6,14 +6,11 @@ import { spawn } from 'node:child_process';
 import { CulvertError, type ErrorCode } from '../../shared/core/control/codes.ts';
 import { candidateSockets, defaultSocket, defaultStateDir } from '../../shared/node/control/places.ts';
 import { ControlClient } from '../../shared/node/control/socket-client.ts';
+import { sleeperEnv, sleeperFlags } from '../../shared/node/heap.ts';
 import type { CliContext, SharedFlags } from './context.ts';
 
 /** A daemon on a slow machine needs a second or two. */
 const startTimeoutMs = 20_000;
-
-/** As the launcher starts us, also where nobody used it: a daemon is 40 to 60 MB smaller by these two. */
-const frugalFlags: readonly string[] = ['--max-semi-space-size=1'];
-const frugalEnv: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '1' };
 
 /** What a daemon that was started by us says over its channel. */
 export type StartReport =
@@ -53,10 +50,10 @@ export async function needDaemon(context: CliContext, flags: SharedFlags): Promi
 /** Starts a daemon that outlives us; resolves with its process id once its sockets exist. */
 export function startDetached(entry: string, places: { stateDir: string; socket: string }): Promise<number> {
   const words = [entry, 'daemon', '--foreground', '--state-dir', places.stateDir, '--socket', places.socket];
-  const child = spawn(process.execPath, [...frugalFlags, ...words], {
+  const child = spawn(process.execPath, [...sleeperFlags, ...words], {
     detached: true,
     cwd: '/',
-    env: { ...frugalEnv, ...process.env },
+    env: { ...sleeperEnv, ...process.env },
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
   return new Promise<number>((resolve, reject) => {

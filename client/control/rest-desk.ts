@@ -9,6 +9,7 @@ import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { TrustedList } from '../../shared/core/control/rest-api.ts';
 import type { Status } from '../../shared/core/control/status.ts';
 import type { Clock } from '../../shared/node/clock.ts';
+import { afterIdle } from '../../shared/node/idle-timer.ts';
 import type { ConnectionEvent } from '../connection/event.ts';
 import { type ConnectionState, reachOf } from '../connection/state.ts';
 import {
@@ -184,7 +185,7 @@ export class RestDesk {
   }
 
   #take(rest: Rest): void {
-    const { state, send, wish, settings, log, clock, schedule = onTimer } = this.#options;
+    const { state, send, wish, settings, log, clock, schedule = afterIdle } = this.#options;
     const before = this.#rest;
     this.#rest = rest;
     this.#cancel?.();
@@ -223,8 +224,3 @@ export class RestDesk {
 }
 
 const unknown: Surroundings = { ssid: undefined, wired: false, network: 'unknown' };
-
-function onTimer(work: () => void, delayMs: number): () => void {
-  const timer = setTimeout(work, delayMs);
-  return () => clearTimeout(timer);
-}

@@ -6,6 +6,7 @@
 import type { Log } from '../../shared/core/base/ports.ts';
 import { type HealthItem, healthItem } from '../../shared/core/control/health.ts';
 import type { Clock } from '../../shared/node/clock.ts';
+import { afterIdle } from '../../shared/node/idle-timer.ts';
 
 /** What can look whether it still holds, and make it hold again; true where it did not. */
 export interface Guarded {
@@ -49,7 +50,7 @@ export class HostGuard {
       void this.#work();
       return;
     }
-    this.#cancel = (this.#options.schedule ?? onTimer)(() => {
+    this.#cancel = (this.#options.schedule ?? afterIdle)(() => {
       this.#cancel = undefined;
       void this.#work();
     }, slowMs);
@@ -86,9 +87,4 @@ export class HostGuard {
     this.#repairs = this.#repairs.filter((at) => now - at < memoryMs).slice(-2 * calmRepairs);
     return this.#repairs.length > calmRepairs;
   }
-}
-
-function onTimer(work: () => void, delayMs: number): () => void {
-  const timer = setTimeout(work, delayMs);
-  return () => clearTimeout(timer);
 }

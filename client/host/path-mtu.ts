@@ -11,6 +11,7 @@ import type { Log } from '../../shared/core/base/ports.ts';
 import { recordType } from '../../shared/core/dns/types.ts';
 import { writeQuery } from '../../shared/core/dns/writer.ts';
 import type { Clock } from '../../shared/node/clock.ts';
+import { afterIdle } from '../../shared/node/idle-timer.ts';
 import { floorMtu, type MtuProbe, PathMtu } from '../liveness/path-mtu.ts';
 
 export interface MtuPlan {
@@ -136,7 +137,7 @@ export class MtuKeeper {
     this.#apply(search);
     const next = search.nextTimeout();
     if (next === undefined) return;
-    const { clock, schedule = onTimer } = this.#options;
+    const { clock, schedule = afterIdle } = this.#options;
     this.#cancel = schedule(
       () => {
         search.handleTimeout(clock.now());
@@ -189,9 +190,4 @@ function openSocket(plan: MtuPlan, onAnswer: (id: number) => void): ProbeSocket 
       }
     },
   };
-}
-
-function onTimer(work: () => void, delayMs: number): () => void {
-  const timer = setTimeout(work, delayMs);
-  return () => clearTimeout(timer);
 }

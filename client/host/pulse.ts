@@ -6,6 +6,7 @@
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
 import type { Clock } from '../../shared/node/clock.ts';
+import { afterIdle } from '../../shared/node/idle-timer.ts';
 import { type StallOptions, StallWatch, type TunnelCounters } from '../liveness/stall.ts';
 
 export type PulseFact = { readonly kind: 'stalled' } | { readonly kind: 'recovered' };
@@ -116,7 +117,7 @@ export class Pulse {
 
   #later(delayMs: number): void {
     this.#cancel?.();
-    this.#cancel = (this.#options.schedule ?? onTimer)(() => {
+    this.#cancel = (this.#options.schedule ?? afterIdle)(() => {
       this.#cancel = undefined;
       this.#tick();
     }, Math.ceil(delayMs));
@@ -134,9 +135,4 @@ export function countersOf({ peers }: Pick<DeviceStatus, 'peers'>): TunnelCounte
     rxBytes: peers.reduce((sum, peer) => sum + peer.rxBytes, 0),
     lastHandshakeMs: peers.reduce((latest, peer) => Math.max(latest, peer.lastHandshakeMs), 0),
   };
-}
-
-function onTimer(work: () => void, delayMs: number): () => void {
-  const timer = setTimeout(work, delayMs);
-  return () => clearTimeout(timer);
 }

@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CulvertError } from '../../shared/core/control/codes.ts';
+import { sleeperEnv, sleeperFlags } from '../../shared/node/heap.ts';
 import type { Run } from '../../shared/node/run.ts';
 import { writeAtomic } from '../settings/atomic-file.ts';
 import { commandGroup } from './accounts.ts';
@@ -40,7 +41,8 @@ export function unitText({ node, entry, stateDir }: UnitPlan): string {
     '',
     '[Service]',
     'Type=exec',
-    `ExecStart=${quoted(node)} ${quoted(entry)} daemon --foreground --state-dir ${quoted(stateDir)}`,
+    ...Object.entries(sleeperEnv).map(([name, value]) => `Environment=${name}=${value}`),
+    `ExecStart=${quoted(node)} ${sleeperFlags.join(' ')} ${quoted(entry)} daemon --foreground --state-dir ${quoted(stateDir)}`,
     'Restart=always',
     'RestartSec=1s',
     'KillMode=mixed',

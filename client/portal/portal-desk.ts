@@ -9,6 +9,7 @@ import { CulvertError } from '../../shared/core/control/codes.ts';
 import { type HealthItem, healthItem } from '../../shared/core/control/health.ts';
 import type { PortalReport, PortalStatus } from '../../shared/core/control/portal-api.ts';
 import type { Clock } from '../../shared/node/clock.ts';
+import { afterIdle } from '../../shared/node/idle-timer.ts';
 import type { ConnectionEvent } from '../connection/event.ts';
 import type { ConnectionState, SignInAddress, SignInWay } from '../connection/state.ts';
 import { ignoredNetworks, type PortalSettings, withIgnored } from '../settings/portal-settings.ts';
@@ -168,7 +169,7 @@ export class PortalDesk {
     this.#cancel?.();
     this.#cancel = undefined;
     if (this.#isClosed || this.#asking !== undefined || !this.#isWanted()) return;
-    const { state, clock, schedule = onTimer } = this.#options;
+    const { state, clock, schedule = afterIdle } = this.#options;
     const now = clock.now();
     const at = lookAt(state(), this.#looking(), now);
     if (at === undefined) return;
@@ -283,9 +284,4 @@ export class PortalDesk {
 function placeOf(url: string): SignInPlace {
   const { hostname, port } = new URL(url);
   return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 80 : Number(port) };
-}
-
-function onTimer(work: () => void, delayMs: number): () => void {
-  const timer = setTimeout(work, delayMs);
-  return () => clearTimeout(timer);
 }

@@ -14,7 +14,7 @@ const connectedPerSecond = 3;
 /** Wanted: 0.1 of all threads together. */
 const offlinePerSecond = 0.75;
 /** As it is started by a command. */
-const mostMegabytes = 160;
+const mostMegabytes = 140;
 
 /** Voluntary switches of each thread, by its number. */
 function switches(pid: number): ReadonlyMap<string, number> {

@@ -5,6 +5,7 @@
 
 import type { Log } from '../../../shared/core/base/ports.ts';
 import { loadNative } from '../../../shared/node/ffi/native.ts';
+import { afterIdle } from '../../../shared/node/idle-timer.ts';
 import { factBetween, fingerprint, type NetworkFact, type NetworkId, noNetwork } from './fingerprint.ts';
 import { NetlinkSource } from './netlink-source.ts';
 import { PolledSource } from './polled-source.ts';
@@ -84,7 +85,7 @@ export class NetworkWatch {
 
   #later(): void {
     if (this.#isClosed || this.#cancel !== undefined) return;
-    this.#cancel = (this.#options.schedule ?? onTimer)(() => {
+    this.#cancel = (this.#options.schedule ?? afterIdle)(() => {
       this.#cancel = undefined;
       const news = this.#options.source.takeNews();
       this.check();
@@ -118,9 +119,4 @@ export function openNetworkSource(log: Log): NetworkSource {
   }
   log.info('no routing socket; addresses are compared every two seconds', { text: loaded.reason });
   return new PolledSource();
-}
-
-function onTimer(work: () => void, delayMs: number): () => void {
-  const timer = setTimeout(work, delayMs);
-  return () => clearTimeout(timer);
 }

@@ -45,7 +45,8 @@ describe('the unit', () => {
   test('quotes paths with spaces, and what systemd would read as its own', () => {
     const text = unitText({ ...plan, node: '/opt/my node/%h/$x' });
 
-    expect(text).toContain('ExecStart="/opt/my node/%%h/$$x" /opt/culvert/client/main.ts daemon');
+    expect(text).toContain('ExecStart="/opt/my node/%%h/$$x" --');
+    expect(text).toContain(' /opt/culvert/client/main.ts daemon --foreground');
   });
 
   test('is written, enabled and started, with the group that may command', async () => {
