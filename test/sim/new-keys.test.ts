@@ -1,6 +1,7 @@
 // Keys that change under a running tunnel: with `keepSessions` at the end that changes and `claims` at the other not one
 // packet is lost, without the program above the tunnel having done anything between.
 import { describe, expect, test } from 'vitest';
+import { encodeBase64 } from '../../shared/core/base/bytes.ts';
 import { seededKey } from '../support/seeded.ts';
 import { fairWeather, type Host, packet, textOf, World } from './world.ts';
 
@@ -35,9 +36,13 @@ class Pair {
   }
 
   get holders(): Record<string, readonly string[]> {
-    const names = new Map([this.ownKey, this.sessionKey].map((key, i) => [`${key}`, ['own', 'session'][i]]));
+    const names = new Map(
+      [this.ownKey, this.sessionKey].map((key, i) => [encodeBase64(key), ['own', 'session'][i]]),
+    );
     return Object.fromEntries(
-      this.edge.device.status().peers.map((peer) => [names.get(`${peer.publicKey}`), peer.allowedIps]),
+      this.edge.device
+        .status()
+        .peers.map((peer) => [names.get(encodeBase64(peer.publicKey)), peer.allowedIps]),
     );
   }
 
