@@ -98,7 +98,8 @@ export class FailoverDesk {
   /** Call at every change of the connection or of settings. */
   handleChange(): void {
     const state = this.#parts.state();
-    const edge = this.#others().length > 0 && 'edge' in state && state.edge !== '' ? state.edge : undefined;
+    const isWatched = this.#others().length > 0 && !isOffline(state);
+    const edge = isWatched && 'edge' in state && state.edge !== '' ? state.edge : undefined;
     if (edge !== this.#edge) {
       this.#edge = edge;
       this.#since = this.#parts.clock.now();
@@ -305,4 +306,9 @@ export class FailoverDesk {
     this.#ends.get(name)?.();
     this.#ends.delete(name);
   }
+}
+
+/** Nobody can be asked: the machine sleeps until there is a network. */
+function isOffline(state: ConnectionState): boolean {
+  return state.kind === 'waiting' && state.retryAt === undefined;
 }

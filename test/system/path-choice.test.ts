@@ -74,6 +74,8 @@ describe('a device and its ways out', () => {
 
   test('chooses among what is granted alone', async () => {
     await run('culvert-edge', ['device', 'allow', 'laptop', 'direct', '--data', data]);
+    // The edge follows what another process wrote, a moment later.
+    await until(paths, (list) => list.paths.length === 1);
 
     expect(await refusal('path', 'use', 'local')).toMatchObject({ code: 'unknown-path' });
     expect((await paths()).paths.map(({ id }) => id)).toEqual(['direct']);

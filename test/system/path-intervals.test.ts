@@ -8,7 +8,7 @@ import { congested, dead, good, UplinkLines } from './support/uplink-lines.ts';
 
 const bar = 3;
 /** Long against what a question to the edge takes, so that one is answered between two probes. */
-const everySeconds = 4;
+const everySeconds = 2;
 /** What nobody but the probes asks. */
 const egress = `paths:
   - { id: near, type: source, interface: near }
@@ -17,7 +17,7 @@ probe: { every: ${everySeconds}s, targets: ["${site.v4}:8085"] }
 `;
 /** A move with so many has corrected the first choice; after others a minute passes, of intervals a fifth shorter at least. */
 const firstProbes = 2;
-const dwellProbes = 20;
+const dwellProbes = 40;
 const patienceMs = 240_000;
 
 let world: PathsWorld;

@@ -276,3 +276,17 @@ test('off, or closed: nothing is probed any more', async () => {
 
   expect(probed).toEqual([]);
 });
+
+test('without a network nobody is asked, and the others are soon known again with one', async () => {
+  const { probed, go, pass } = world();
+  await go(connected);
+  await go({ kind: 'waiting', edge: 'a', failures: 0 });
+  probed.length = 0;
+
+  await pass(600_000);
+  expect(probed).toEqual([]);
+  await go(connected);
+  await pass(1000);
+
+  expect(probed.length).toBeGreaterThan(0);
+});
