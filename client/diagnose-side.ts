@@ -37,7 +37,7 @@ import { connectMarked } from './portal/marked-socket.ts';
 import { askEdge, askRound } from './portal/probe.ts';
 import { judgePortal } from './portal/verdict.ts';
 import { edgeProbe, networkLookUp } from './portal-side.ts';
-import type { EdgeStore } from './settings/edges.ts';
+import type { EdgeStore, StoredEdge } from './settings/edges.ts';
 import type { KnownAddresses } from './settings/known-addresses.ts';
 import type { SettingsStore } from './settings/store.ts';
 import { waysOf } from './transport/edge-ways.ts';
@@ -150,21 +150,18 @@ function hasMoved({ driver, clock }: DiagnoseParts, probedAt: MonoMs | undefined
 }
 
 /** What the examination asks, for the firewall. */
-function examinationOf({ driver, settings, edges, registrations, signIn }: DiagnoseParts): Examination {
+function examinationOf(parts: DiagnoseParts): Examination {
+  const { settings, signIn } = parts;
   const pages = settings.current['portal.detection']
     ? probesOf(settings.current['portal.probes']).map(({ port }) => port)
     : [];
-  const { state } = driver;
-  const wanted = 'edge' in state && state.edge !== '' ? state.edge : settings.current.edge;
-  const list = edges.list();
-  const edge = list.find(({ name }) => name === wanted) ?? list[0];
+  const servers = [...signIn.servers(), noResolver];
+  const { edge, registration } = edgeMeant(parts);
   const filePort = edge?.config.peers[0]?.endpoint?.port;
-  if (edge === undefined || filePort === undefined)
-    return { servers: [...signIn.servers(), noResolver], tcpPorts: pages, udpPorts: [] };
-  const registration = registrations.names().includes(edge.name) ? registrations.find(edge.name) : undefined;
+  if (filePort === undefined) return { servers, tcpPorts: pages, udpPorts: [] };
   const ways = waysOf(registration, filePort);
   return {
-    servers: [...signIn.servers(), noResolver],
+    servers,
     tcpPorts: [
       ...pages,
       ...(ways?.httpsPorts ?? []),
@@ -197,17 +194,24 @@ async function tunnelFacts({ status, mtu, transport }: DiagnoseParts): Promise<T
 }
 
 /** The one in use, else the one that the next `connect` takes. */
-function edgeFor(parts: EdgeParts, mark: number): ExaminedEdge | undefined {
-  const { driver, edges, settings, registrations, signIn, known, clock } = parts;
+function edgeMeant({ driver, settings, edges, registrations }: EdgeParts): {
+  readonly edge: StoredEdge | undefined;
+  readonly registration: Registration | undefined;
+} {
   const { state } = driver;
-  const list = edges.list();
   const wanted = 'edge' in state && state.edge !== '' ? state.edge : settings.current.edge;
+  const list = edges.list();
   const edge = list.find(({ name }) => name === wanted) ?? list[0];
+  return { edge, registration: edge === undefined ? undefined : registrations.find(edge.name) };
+}
+
+function edgeFor(parts: EdgeParts, mark: number): ExaminedEdge | undefined {
+  const { signIn, known, clock } = parts;
+  const { edge, registration } = edgeMeant(parts);
   const [peer] = edge?.config.peers ?? [];
   const { privateKey } = edge?.config.interface ?? {};
   if (edge === undefined || peer?.endpoint === undefined || privateKey === undefined) return undefined;
   const { endpoint } = peer;
-  const registration = registrations.names().includes(edge.name) ? registrations.find(edge.name) : undefined;
   const lookUp = networkLookUp(signIn.servers);
   const keys = {
     privateKey,

@@ -31,6 +31,7 @@ import type { Reach } from '../connection/state.ts';
 import type { HostGuard } from '../host/guard.ts';
 import type { ProgramGroup } from '../host/program-group.ts';
 import type { SplitTunnel } from '../host/split-tunnel.ts';
+import { NameSet } from '../resolver/name-set.ts';
 import { effectivePrefixes } from '../split/effective.ts';
 import { explainHost, hostIn } from '../split/explain.ts';
 import { isIncludeOnly, ruleOf, type SplitRule, targetText } from '../split/rules.ts';
@@ -224,15 +225,12 @@ function ruleFrom({ kind, target, mode }: SplitRuleRequest): SplitRule {
 
 /** Who looks a name up, in words. */
 function askedHow(host: string, beside: readonly RuleServers[]): string {
-  const rule = narrowestRule(host.toLowerCase().replace(/\.$/, ''), beside);
+  const names = new NameSet<RuleServers>();
+  for (const one of beside) names.add(one.name, one);
+  const rule = names.find(host.toLowerCase().replace(/\.$/, ''))?.value;
   if (rule === undefined) return 'the resolver of this system, as programs ask it';
   const servers = rule.servers.join(', ');
   return `${servers === '' ? 'nobody' : servers}, outside the tunnel, since you gave ${rule.name} to the network`;
-}
-
-function narrowestRule(name: string, rules: readonly RuleServers[]): RuleServers | undefined {
-  const covering = rules.filter((rule) => name === rule.name || name.endsWith(`.${rule.name}`));
-  return covering.toSorted((one, two) => two.name.length - one.name.length)[0];
 }
 
 /** Programs do not reach such a server; we do, on port 53. */

@@ -13,8 +13,13 @@ export function networkBits(size: number): number {
 
 /** Keys of estimates, the most exact first. `name` only where it is known for certain. */
 export function destinationKeys(address: Uint8Array, name: string | undefined): readonly string[] {
-  const network = `p${networkKey(address)}`;
-  return name === undefined ? [network] : [`n${name}`, network];
+  const place = placeKey(address);
+  return name === undefined ? [place] : [`n${name}`, place];
+}
+
+/** The key of the network alone. */
+export function placeKey(address: Uint8Array): string {
+  return `p${networkKey(address)}`;
 }
 
 /** Whose flows should leave by one exit: logins and cookies are for a site, not for a host. */

@@ -8,7 +8,7 @@
 import { formatPrefix, maskAddress } from '../../shared/core/base/ip.ts';
 import { type MonoMs, minuteMs } from '../../shared/core/base/time.ts';
 import { brokenRank, type RankedPath } from '../egress/default-path.ts';
-import { destinationKeys, networkBits } from '../egress/site.ts';
+import { networkBits, placeKey } from '../egress/site.ts';
 
 export interface AutomaticPlacesOptions {
   /** All paths that could carry it now, the best first, for this place. */
@@ -84,18 +84,18 @@ export class AutomaticPlaces {
   }
 
   find(address: Uint8Array): { readonly path: string; readonly why: PlaceReason } | undefined {
-    return this.#places.get(keyOf(address))?.moved;
+    return this.#places.get(placeKey(address))?.moved;
   }
 
   /** A flow goes there. */
   noteUse(address: Uint8Array, now: MonoMs): void {
-    const place = this.#places.get(keyOf(address));
+    const place = this.#places.get(placeKey(address));
     if (place !== undefined) place.usedAt = now;
   }
 
   /** It was measured by one path or more. */
   noteMeasured(address: Uint8Array, now: MonoMs): void {
-    const key = keyOf(address);
+    const key = placeKey(address);
     const known = this.#places.get(key);
     if (known !== undefined) {
       known.usedAt = now;
@@ -109,7 +109,7 @@ export class AutomaticPlaces {
     this.#places.set(key, {
       address: network,
       prefix: formatPrefix({ address: network, bits }),
-      keys: destinationKeys(address, undefined),
+      keys: [key],
       moved: undefined,
       usedAt: now,
       isDue: true,
@@ -204,8 +204,4 @@ interface Ranked extends RankedPath {
   readonly order: number;
   readonly isFailing: boolean;
   readonly isMeasured: boolean;
-}
-
-function keyOf(address: Uint8Array): string {
-  return destinationKeys(address, undefined)[0] ?? '';
 }

@@ -5,11 +5,9 @@ import type { Log } from '../../shared/core/base/ports.ts';
 import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from '../../shared/node/ffi/structs.ts';
 import type { PlaceMove } from './automatic-places.ts';
-import { trackedConnections } from './tracked-connections.ts';
+import { maxListed, trackedConnections } from './tracked-connections.ts';
 import { deleteRequest, type UnansweredFlow, unansweredFlows } from './unanswered-flows.ts';
 
-/** With more connections than these the list is not read. */
-const maxListed = 32_768;
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const NETLINK_NETFILTER = 12;

@@ -22,6 +22,11 @@ export function markOfSlot(slot: number): number {
   return slot * slotSize;
 }
 
+/** 0: of no path. `mark`: of a packet or a connection, other bits and all. */
+export function slotOfMark(mark: number): number {
+  return (mark & pathMarkMask) >>> 24;
+}
+
 export function hex(mark: number): string {
   return `0x${mark.toString(16).padStart(8, '0')}`;
 }

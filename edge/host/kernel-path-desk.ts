@@ -168,6 +168,6 @@ export class KernelPathDesk implements AskedPaths {
 
   async #count(): Promise<void> {
     this.#opened = await readOpened(this.#options.run);
-    this.#flows = readOpenFlows() ?? new Map();
+    this.#flows = (await readOpenFlows()) ?? new Map();
   }
 }

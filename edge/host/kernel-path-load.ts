@@ -3,15 +3,10 @@
  * from the connections that carry a path's mark.
  */
 
-import { readFileSync } from 'node:fs';
 import type { Run } from '../../shared/node/run.ts';
-import { pathMarkMask } from './kernel-marks.ts';
+import { slotOfMark } from './kernel-marks.ts';
 import { pathsTable } from './kernel-path-rules.ts';
-
-const countPath = '/proc/sys/net/netfilter/nf_conntrack_count';
-const listPath = '/proc/net/nf_conntrack';
-/** With more connections than these the list is not read: it would hold up everything else. */
-const maxListed = 32_768;
+import { maxListed, trackedConnections } from './tracked-connections.ts';
 
 /** New flows by slot since the counters were made; empty where there is no table. */
 export async function readOpened(run: Run): Promise<ReadonlyMap<number, number>> {
@@ -27,10 +22,10 @@ export function parseOpened(text: string): ReadonlyMap<number, number> {
 }
 
 /** Open flows by slot; undefined where there are too many, or the kernel does not tell. */
-export function readOpenFlows(): ReadonlyMap<number, number> | undefined {
+export async function readOpenFlows(): Promise<ReadonlyMap<number, number> | undefined> {
   try {
-    if (Number(readFileSync(countPath, 'latin1')) > maxListed) return undefined;
-    return parseOpenFlows(readFileSync(listPath, 'latin1'));
+    const list = await trackedConnections(maxListed);
+    return list === undefined ? undefined : parseOpenFlows(list);
   } catch {
     return undefined; // A kernel without that file.
   }
@@ -40,7 +35,7 @@ export function readOpenFlows(): ReadonlyMap<number, number> | undefined {
 export function parseOpenFlows(text: string): ReadonlyMap<number, number> {
   const flows = new Map<number, number>();
   for (const [, mark] of text.matchAll(/ mark=(\d+)/g)) {
-    const slot = (Number(mark) & pathMarkMask) >>> 24;
+    const slot = slotOfMark(Number(mark));
     if (slot !== 0) flows.set(slot, (flows.get(slot) ?? 0) + 1);
   }
   return flows;

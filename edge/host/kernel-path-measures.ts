@@ -11,7 +11,7 @@ import { probeBurstBytes, probeBytesPerSecond } from '../egress/egress-paths.ts'
 import { ByteBudget, Prober } from '../egress/probe.ts';
 import { PathReports } from '../egress/report.ts';
 import { type DevicePaths, PathSelector } from '../egress/select.ts';
-import { destinationKeys } from '../egress/site.ts';
+import { placeKey } from '../egress/site.ts';
 import { AutomaticPath } from './automatic-path.ts';
 import { AutomaticPlaces } from './automatic-places.ts';
 import { markOfSlot } from './kernel-marks.ts';
@@ -113,7 +113,7 @@ export class PathMeasures {
 
   /** How long ago the place was measured by the path for which that is longest; of those that work. */
   ageAt(address: Uint8Array, now: MonoMs): number {
-    const [key = ''] = destinationKeys(address, undefined);
+    const key = placeKey(address);
     return Math.max(0, ...this.#tried(address, now).map((path) => this.reports.ageAt(path.id, key, now)));
   }
 

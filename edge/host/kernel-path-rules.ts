@@ -12,6 +12,7 @@ import {
   type AutomaticSlots,
   automaticBlocks,
   byPlaceBlock,
+  elements,
   type NamedBlock,
   type PlaceSlot,
   type SilentSlots,
@@ -122,10 +123,6 @@ function block(head: string, lines: readonly string[]): string {
 
 function named([head, lines]: NamedBlock): string {
   return block(head, lines);
-}
-
-function elements(list: readonly string[]): string {
-  return list.length === 0 ? '' : `elements = { ${list.join(', ')} }`;
 }
 
 function names(list: readonly string[]): string {

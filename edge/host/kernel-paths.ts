@@ -4,6 +4,7 @@
  * process is journalled before. Who goes where is decided in kernel-path-rules.ts and ../egress/select.ts.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Entropy, Log } from '../../shared/core/base/ports.ts';
 import { CulvertError } from '../../shared/core/control/codes.ts';
 import type { Clock } from '../../shared/node/clock.ts';
@@ -299,7 +300,7 @@ export class KernelPaths {
     const more = { devices: [], places, silent: before.silent, hosts: [], opened: new Map<number, number>() };
     const plan = pathRulesPlan({ ...parts, ...more, automatic: this.#choice });
     const after = { automatic: plan.automatic, places: plan.places };
-    if (isAlike(after, { automatic: before.automatic, places: before.places })) return;
+    if (isDeepStrictEqual(after, { automatic: before.automatic, places: before.places })) return;
     await nft(automaticScript(pathsTableWords, before.automatic, after), this.#options.run);
     // The next change of rules says all of it anew.
     this.#applied = { ...after, silent: before.silent, script: '' };
@@ -307,13 +308,17 @@ export class KernelPaths {
 
   /** New flows for a path that answers nobody are refused; those of nobody's wish avoid it. */
   #followSilence(): void {
-    if (this.#isClosed || this.#applied === undefined || isAlike(this.#applied.silent, this.#silent()))
+    if (
+      this.#isClosed ||
+      this.#applied === undefined ||
+      isDeepStrictEqual(this.#applied.silent, this.#silent())
+    )
       return;
     this.#choose();
     this.#inBackground('refuse what a silent path would swallow', async () => {
       const before = this.#applied;
       const silent = this.#silent();
-      if (before === undefined || isAlike(silent, before.silent)) return;
+      if (before === undefined || isDeepStrictEqual(silent, before.silent)) return;
       await nft(silentScript(pathsTableWords, silent), this.#options.run);
       this.#applied = { ...before, silent, script: '' };
     });
@@ -383,8 +388,4 @@ function familiesIn({ network }: EdgeConfig): readonly RouteFamily[] {
 function isMeasuredAlike(before: EdgeConfig, after: EdgeConfig): boolean {
   const text = ({ paths, probe }: EdgeConfig): string => JSON.stringify([paths, probe]);
   return text(before) === text(after);
-}
-
-function isAlike(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
 }

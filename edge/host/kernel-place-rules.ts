@@ -77,7 +77,8 @@ function filled(table: string, map: string, list: readonly string[]): readonly s
   return [`flush map ${table} ${map}`, ...added];
 }
 
-function elements(list: readonly string[]): string {
+/** '' where there are none: nft takes no empty list. */
+export function elements(list: readonly string[]): string {
   return list.length === 0 ? '' : `elements = { ${list.join(', ')} }`;
 }
 

@@ -8,7 +8,7 @@ import type { FlowEnd } from '../../shared/core/netstack/events.ts';
 import type { Timing } from '../egress/dial-race.ts';
 import { type EgressPath, PathError } from '../egress/path.ts';
 import type { PathReports } from '../egress/report.ts';
-import { destinationKeys } from '../egress/site.ts';
+import { placeKey } from '../egress/site.ts';
 
 export interface PlaceMeasureTools {
   readonly reports: PathReports;
@@ -39,7 +39,7 @@ export async function measurePlace(
 ): Promise<boolean | undefined> {
   const { reports, timing, maySpend } = tools;
   if (!maySpend(attemptBytes * paths.length)) return undefined;
-  const keys = destinationKeys(end.address, undefined);
+  const keys = [placeKey(end.address)];
   const attempts = await Promise.all(paths.map((path) => attempt(path, end, keys, tools)));
   const now = timing.now();
   for (const { id, ms } of attempts) if (ms !== undefined) reports.noteConnect(id, keys, ms, now);

@@ -7,7 +7,7 @@
 import { after, type MonoMs } from '../../shared/core/base/time.ts';
 import type { FlowEnd } from '../../shared/core/netstack/events.ts';
 import { RecentMap } from '../egress/recent-map.ts';
-import { destinationKeys } from '../egress/site.ts';
+import { placeKey } from '../egress/site.ts';
 import { FlowTracker, type TrackedFlow } from './tracked-flows.ts';
 
 export interface PlaceWatchOptions {
@@ -101,7 +101,7 @@ export class PlaceWatch {
 
   #doubt({ destination }: TrackedFlow): void {
     const now = this.#options.now();
-    const key = keyOf(destination);
+    const key = placeKey(destination.address);
     const doubt = this.#doubts.ensure(key, () => ({ notBefore: now, vain: 0 }));
     if (now < doubt.notBefore) return;
     this.#measure(destination, (isThere) => {
@@ -114,7 +114,7 @@ export class PlaceWatch {
 
   #explore({ destination }: TrackedFlow): void {
     this.#exploreTokens = Math.min(exploreBurst, this.#exploreTokens + exploreShare);
-    const use = this.#uses.ensure(keyOf(destination), () => ({ flows: 0 }));
+    const use = this.#uses.ensure(placeKey(destination.address), () => ({ flows: 0 }));
     use.flows++;
     if (this.#exploreTokens < 1 || use.flows < worthFlows) return;
     if (this.#options.ageOf(destination.address) < remeasureMs) return;
@@ -123,7 +123,7 @@ export class PlaceWatch {
 
   /** False where it is being measured, or too many are. */
   #measure(end: FlowEnd, then: (isThere: boolean | undefined) => void): boolean {
-    const key = keyOf(end);
+    const key = placeKey(end.address);
     if (this.#measuring.has(key) || this.#measuring.size >= maxMeasuring) return false;
     this.#measuring.add(key);
     void this.#measureOne(end, key, then);
@@ -135,8 +135,4 @@ export class PlaceWatch {
     this.#measuring.delete(key);
     then(isThere);
   }
-}
-
-function keyOf({ address }: FlowEnd): string {
-  return destinationKeys(address, undefined)[0] ?? '';
 }

@@ -4,6 +4,9 @@ import { readFile } from 'node:fs/promises';
 
 export type ReadText = (path: string) => Promise<string>;
 
+/** What is read of a host that forwards; with more connections nothing is learnt from them. */
+export const maxListed = 32_768;
+
 const countPath = '/proc/sys/net/netfilter/nf_conntrack_count';
 const listPath = '/proc/net/nf_conntrack';
 

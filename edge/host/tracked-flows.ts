@@ -6,7 +6,7 @@
 
 import { parseAddress } from '../../shared/core/base/ip.ts';
 import type { MonoMs } from '../../shared/core/base/time.ts';
-import { pathMarkMask } from './kernel-marks.ts';
+import { slotOfMark } from './kernel-marks.ts';
 
 /** As the device began it. */
 export interface TrackedFlow {
@@ -75,7 +75,7 @@ export class FlowTracker {
 function slotOf(line: string): number {
   if (!line.includes(' tcp ')) return 0;
   const at = line.lastIndexOf(' mark=');
-  return at < 0 ? 0 : (Number.parseInt(line.slice(at + 6), 10) & pathMarkMask) >>> 24;
+  return at < 0 ? 0 : slotOfMark(Number.parseInt(line.slice(at + 6), 10));
 }
 
 /** 'src=A dst=B sport=C dport=D' of the first direction. */

@@ -6,7 +6,7 @@
  */
 
 import { parseAddress } from '../../shared/core/base/ip.ts';
-import { markOfSlot, pathMarkMask } from './kernel-marks.ts';
+import { slotOfMark } from './kernel-marks.ts';
 
 /** As the device began it. */
 export interface UnansweredFlow {
@@ -38,8 +38,7 @@ export function unansweredFlows(
 
 function flowOf(line: string, slot: number): UnansweredFlow | undefined {
   if (!line.includes('[UNREPLIED]')) return undefined;
-  const mark = Number(/ mark=(\d+)/.exec(line)?.[1] ?? 0);
-  if ((mark & pathMarkMask) >>> 0 !== markOfSlot(slot)) return undefined;
+  if (slotOfMark(Number(/ mark=(\d+)/.exec(line)?.[1] ?? 0)) !== slot) return undefined;
   const found =
     / (tcp|udp) +(6|17) .*? src=([\da-f.:]+) dst=([\da-f.:]+) sport=(\d+) dport=(\d+) \[UNREPLIED\]/.exec(
       line,

@@ -5,7 +5,7 @@ import type { FreeFlows } from './free-flows.ts';
 import type { PathMeasures } from './kernel-path-measures.ts';
 import type { KernelHostNames } from './kernel-path-names.ts';
 import { PlaceWatch } from './place-watch.ts';
-import { trackedConnections } from './tracked-connections.ts';
+import { maxListed, trackedConnections } from './tracked-connections.ts';
 
 export interface WatchedPlaces {
   readonly clock: Clock;
@@ -15,9 +15,6 @@ export interface WatchedPlaces {
   readonly measures: () => PathMeasures;
   readonly onMeasured: () => void;
 }
-
-/** With more connections than these nothing is learnt from them. */
-const maxListed = 32_768;
 
 export function watchPlaces({ clock, names, free, measures, onMeasured }: WatchedPlaces): PlaceWatch {
   return new PlaceWatch({

@@ -3,8 +3,8 @@
  * nothing out, since that is where a diagnosis is wanted. Only for our mark, and only until the answer is there.
  */
 
-import { isIPv6 } from 'node:net';
 import type { FirewallPolicy } from './policy.ts';
+import { daddr, hex, isPort } from './words.ts';
 
 export interface Examination {
   /** Asked on UDP port 53, numeric. */
@@ -30,7 +30,10 @@ export class ExamineOpening {
     return this.#current;
   }
 
-  /** Open while `work` goes on. One at a time. Where the firewall cannot be written, the work goes on behind it. */
+  /**
+   * Open while `work` goes on. One at a time. Where the firewall cannot be opened, the work goes on behind it; rejects where
+   * it cannot be closed again.
+   */
   async during<T>(examination: Examination, work: () => Promise<T>): Promise<T> {
     this.#current = examination;
     await this.#refresh().catch(() => undefined);
@@ -46,7 +49,7 @@ export class ExamineOpening {
 /** Lines of the chain `output`. */
 export function examinationRules({ examines, mark }: FirewallPolicy): readonly string[] {
   if (examines === undefined) return [];
-  const own = `  meta mark 0x${mark.toString(16)}`;
+  const own = `  meta mark ${hex(mark)}`;
   return [
     ...wordsOfExamination(examines).map((one) => `${own} ${daddr(one)} udp dport 53 accept`),
     ...portRule(own, 'tcp', examines.tcpPorts),
@@ -60,12 +63,7 @@ export function wordsOfExamination(examination: Examination | undefined): readon
 }
 
 function portRule(own: string, protocol: 'tcp' | 'udp', ports: readonly number[]): readonly string[] {
-  const valid = [...new Set(ports)].filter((port) => Number.isInteger(port) && port > 0 && port <= 0xffff);
+  const valid = [...new Set(ports)].filter(isPort);
   if (valid.length === 0) return [];
   return [`${own} ${protocol} dport { ${valid.slice(0, maxPlaces).join(', ')} } accept`];
-}
-
-function daddr(address: string): string {
-  const bare = address.split('%')[0] ?? '';
-  return `${isIPv6(bare) ? 'ip6' : 'ip'} daddr ${bare}`;
 }

@@ -3,8 +3,8 @@
  * its name servers and the sign-in's own addresses for every program. Pure; a part of ruleset.ts.
  */
 
-import { isIPv6 } from 'node:net';
 import type { FirewallPolicy } from './policy.ts';
+import { daddr, hex, isPort } from './words.ts';
 
 const dnsPort = 53;
 
@@ -21,7 +21,7 @@ export function wordsOfPortal({ way, lookout }: FirewallPolicy): readonly string
 
 function lookoutRules({ kind, lookout, mark }: FirewallPolicy): readonly string[] {
   if (lookout === undefined || (kind !== 'connecting' && kind !== 'portal')) return [];
-  const own = `  meta mark 0x${mark.toString(16)}`;
+  const own = `  meta mark ${hex(mark)}`;
   const ports = [...new Set(lookout.ports)].filter(isPort);
   return [
     ...lookout.servers.map((address) => `${own} ${daddr(address)} udp dport ${dnsPort} accept`),
@@ -40,13 +40,4 @@ function wayRules({ kind, way }: FirewallPolicy): readonly string[] {
       .filter(({ port }) => isPort(port))
       .map(({ address, port }) => `  ${daddr(address)} tcp dport ${port} accept`),
   ];
-}
-
-function daddr(address: string): string {
-  const bare = address.split('%')[0] ?? '';
-  return `${isIPv6(bare) ? 'ip6' : 'ip'} daddr ${bare}`;
-}
-
-function isPort(port: number): boolean {
-  return Number.isInteger(port) && port > 0 && port <= 0xffff;
 }

@@ -3,7 +3,6 @@
  * transaction, so there is no moment without rules. It stays when the daemon dies.
  */
 
-import { isIPv6 } from 'node:net';
 import { assert } from '../../../shared/core/base/assert.ts';
 import type { Endpoint } from '../../../shared/core/base/endpoint.ts';
 import type { PrefixText } from '../../../shared/core/tunnel/config.ts';
@@ -13,6 +12,7 @@ import { examinationRules, wordsOfExamination } from './examination.ts';
 import { type Openings, openingsOf } from './openings.ts';
 import { type FirewallPolicy, tableFamily, tableName } from './policy.ts';
 import { portalRules, wordsOfPortal } from './portal-rules.ts';
+import { daddr, family, hex, withoutScope } from './words.ts';
 
 /** The script that removes our table, whether it is there or not. */
 export const removeScript: string = [
@@ -71,9 +71,7 @@ function outputChain(policy: FirewallPolicy, openings: Openings): readonly strin
     ...portalRules(policy),
     ...examinationRules(policy),
     ...aroundRules(openings, 'daddr'),
-    ...openings.lan.flatMap((one) => [
-      `  oifname "${one.interfaceName}" ${family(one.prefix)} daddr ${one.prefix} accept`,
-    ]),
+    ...openings.lan.flatMap((one) => [`  oifname "${one.interfaceName}" ${daddr(one.prefix)} accept`]),
     ...lanInterfaces(openings).flatMap((name) => [
       `  oifname "${name}" ip daddr { 224.0.0.0/24, 239.255.0.0/16, 255.255.255.255 } accept`,
       `  oifname "${name}" ip6 daddr { fe80::/10, ff02::/16, ff05::/16 } accept`,
@@ -133,7 +131,7 @@ function tunnelRules(policy: FirewallPolicy): readonly string[] {
       (endpoint) => `  meta mark ${hex(policy.mark)} ${toEndpoint(endpoint, 'tcp')} accept`,
     ),
     ...policy.nameServers.flatMap((address) => [
-      `  meta mark ${hex(policy.mark)} ${family(address)} daddr ${withoutScope(address)} udp dport 53 accept`,
+      `  meta mark ${hex(policy.mark)} ${daddr(address)} udp dport 53 accept`,
     ]),
     ...ruleServerRules(policy),
   ];
@@ -143,8 +141,7 @@ function ruleServerRules({ kind, mark, ruleServers = [] }: FirewallPolicy): read
   if (kind !== 'connected') return [];
   return ruleServers.flatMap((address) =>
     ['udp', 'tcp'].map(
-      (protocol) =>
-        `  meta mark ${hex(mark)} ${family(address)} daddr ${withoutScope(address)} ${protocol} dport 53 accept`,
+      (protocol) => `  meta mark ${hex(mark)} ${daddr(address)} ${protocol} dport 53 accept`,
     ),
   );
 }
@@ -174,7 +171,7 @@ function forwardChain(policy: FirewallPolicy, openings: Openings): readonly stri
 }
 
 function protectedRules(prefixes: readonly PrefixText[]): readonly string[] {
-  return prefixes.map((prefix) => `  ${family(prefix)} daddr ${prefix} goto refuse`);
+  return prefixes.map((prefix) => `  ${daddr(prefix)} goto refuse`);
 }
 
 /**
@@ -185,7 +182,7 @@ function markChains(policy: FirewallPolicy): readonly (readonly string[])[] {
   const mark = hex(policy.mark);
   const antiLeak = policy.addresses.map(
     (address) =>
-      `  iifname != { "lo", "${policy.interfaceName}" } ${family(address)} daddr ${address} fib saddr type != local drop`,
+      `  iifname != { "lo", "${policy.interfaceName}" } ${daddr(address)} fib saddr type != local drop`,
   );
   return [
     ['chain elsewhere {', '  type filter hook prerouting priority raw; policy accept;', ...antiLeak, '}'],
@@ -248,17 +245,5 @@ const refuseChain: readonly string[] = [
 
 function toEndpoint(endpoint: Endpoint, protocol: 'udp' | 'tcp' = 'udp'): string {
   const { address, port } = endpoint;
-  return `${family(address)} daddr ${withoutScope(address)} ${protocol} dport ${port}`;
-}
-
-function family(address: string): 'ip' | 'ip6' {
-  return isIPv6(withoutScope(address).split('/')[0] ?? '') ? 'ip6' : 'ip';
-}
-
-function withoutScope(address: string): string {
-  return address.split('%')[0] ?? '';
-}
-
-function hex(mark: number): string {
-  return `0x${mark.toString(16)}`;
+  return `${daddr(address)} ${protocol} dport ${port}`;
 }

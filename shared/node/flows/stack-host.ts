@@ -269,11 +269,7 @@ export class FlowHost implements StackHost {
 
   #opened(connection: TcpConnection): void {
     const attached = connection.attachment as Attachment;
-    if (attached?.kind === 'attempt') {
-      const { stream = new TcpStream(connection, this.#wake) } = attached;
-      connection.attachment = stream;
-      attached.opened(stream.stream);
-    }
+    if (attached?.kind === 'attempt') attached.opened(this.#streamOn(connection, attached.stream));
   }
 
   #closed(connection: TcpConnection, end: TcpEnd): void {
@@ -287,8 +283,7 @@ export class FlowHost implements StackHost {
     }
   }
 
-  #streamOn(connection: TcpConnection): Duplex {
-    const stream = new TcpStream(connection, this.#wake);
+  #streamOn(connection: TcpConnection, stream = new TcpStream(connection, this.#wake)): Duplex {
     connection.attachment = stream;
     return stream.stream;
   }
