@@ -1,8 +1,9 @@
 /**
  * Chooses the crypto suite of a worker: OpenSSL through FFI and the WebAssembly kernel together, each
  * for the packet sizes where it is measured to be faster; the kernel alone where there is no FFI;
- * the portable suite where there is neither. Whatever is chosen has given the known answers. Runs
- * once at start and takes about 40 ms.
+ * the portable suite where there is neither. Of OpenSSL its primitives where they can be had, else
+ * its documented functions. Whatever is chosen has given the known answers. Runs once at start and
+ * takes about 40 ms.
  */
 
 import type { Log } from '../../core/base/ports.ts';
@@ -11,19 +12,21 @@ import { portableSuite } from '../../core/crypto/portable.ts';
 import type { CryptoSuite } from '../../core/crypto/suite.ts';
 import type { WorkerMemory } from '../ffi/memory.ts';
 import { opensslAvailable } from '../ffi/openssl.ts';
+import { primitivesAvailable } from '../ffi/openssl-primitives.ts';
 import { loadKernel } from '../kernel/kernel.ts';
 import { combinedSuite } from './combined.ts';
 import { type CrossoverOptions, measureCrossover } from './crossover.ts';
 import { evpSuite } from './evp.ts';
+import { primitivesSuite } from './primitives.ts';
 import { simdSuite } from './simd.ts';
 
-const preferences = ['auto', 'portable', 'openssl', 'wasm'] as const;
+const preferences = ['auto', 'portable', 'openssl', 'openssl-primitives', 'wasm'] as const;
 
 /** What a person can ask for, by option or by the environment variable CULVERT_CRYPTO. */
 export type SuitePreference = (typeof preferences)[number];
 
 export interface ChooseOptions {
-  /** Takes about 150 KiB. */
+  /** Takes about 220 KiB. */
   readonly memory: WorkerMemory;
   readonly log: Log;
   /** Default: CULVERT_CRYPTO, else 'auto'. What cannot be had is replaced by the portable suite. */
@@ -62,14 +65,22 @@ export function explainSuite(options: ChooseOptions): SuiteChoice {
     }
   };
   const at = memory.alloc(selfTestBytes, 64);
-  const openssl = prefer === 'wasm' ? undefined : attempt(() => makeOpenssl(memory));
-  const wasm = prefer === 'openssl' ? undefined : attempt(() => makeWasm(memory));
-  const asked = prefer === 'auto' ? '' : 'asked for';
+  const isWanted = (...names: SuitePreference[]): boolean => prefer === 'auto' || names.includes(prefer);
+  const openssl = isWanted('openssl', 'openssl-primitives') ? attempt(() => makeOpenssl(memory)) : undefined;
+  const primitives =
+    openssl && isWanted('openssl-primitives') ? attempt(() => makePrimitives(memory, openssl)) : undefined;
+  const wasm = isWanted('wasm') ? attempt(() => makeWasm(memory)) : undefined;
+  const together = (large: CryptoSuite | undefined): SuiteChoice | undefined =>
+    large && wasm ? combine({ large, small: wasm, memory, at }) : undefined;
+  const alone = (suite: CryptoSuite | undefined): SuiteChoice | undefined =>
+    suite && { suite, reason: faults.join('; ') || 'asked for' };
   // The best first; one that gives a wrong answer makes way for the next.
   const makers = [
-    () => (openssl && wasm ? combine({ large: openssl, small: wasm, memory, at }) : undefined),
-    () => (openssl ? { suite: openssl, reason: asked || faults.join('; ') } : undefined),
-    () => (wasm ? { suite: wasm, reason: asked || faults.join('; ') } : undefined),
+    () => together(primitives),
+    () => together(openssl),
+    () => alone(primitives),
+    () => alone(openssl),
+    () => alone(wasm),
   ];
   for (const make of makers) {
     const choice = attempt(() => proven(make(), memory.bytes.subarray(at, at + selfTestBytes)));
@@ -95,6 +106,12 @@ function makeOpenssl(memory: WorkerMemory): CryptoSuite {
   if (!openssl.ok) throw new Error(openssl.reason);
   if (memory.base === 0) throw new Error('the worker memory has no address');
   return evpSuite({ openssl: openssl.openssl, memory, portable: portableSuite });
+}
+
+function makePrimitives(memory: WorkerMemory, rest: CryptoSuite): CryptoSuite {
+  const verdict = primitivesAvailable();
+  if (!verdict.ok) throw new Error(verdict.reason);
+  return primitivesSuite({ primitives: verdict.primitives, memory, rest });
 }
 
 function makeWasm(memory: WorkerMemory): CryptoSuite {

@@ -31,9 +31,9 @@ describe('the choice of a suite', () => {
     const choice = explainSuite({ memory: newMemory(), log, prefer: 'auto' });
 
     // Which of both wins depends on the machine; that figures stand behind it does not.
-    expect(choice.suite.name).toMatch(/^openssl-ffi(\+wasm \((≥ \d+ B openssl|packets wasm)\))?$/);
+    expect(choice.suite.name).toMatch(/^openssl-primitives(\+wasm \((≥ \d+ B openssl|packets wasm)\))?$/);
     expect(choice.reason).toMatch(
-      /^64 B \d+\/\d+, 512 B \d+\/\d+, 1420 B \d+\/\d+ ns \(openssl-ffi\/wasm\)$/,
+      /^64 B \d+\/\d+, 512 B \d+\/\d+, 1420 B \d+\/\d+ ns \(openssl-primitives\/wasm\)$/,
     );
   });
 
@@ -41,6 +41,7 @@ describe('the choice of a suite', () => {
     ['portable', 'portable'],
     ['wasm', 'wasm'],
     ...(native ? [['openssl', 'openssl-ffi'] as const] : []),
+    ...(native ? [['openssl-primitives', 'openssl-primitives'] as const] : []),
   ] as const)('a person can force %s, by option and by the environment', (prefer, name) => {
     const wanted = { suite: { name }, reason: 'asked for' };
 

@@ -5,16 +5,19 @@ import { portableSuite } from '../../../../../shared/core/crypto/portable.ts';
 import { type CryptoSuite, tagSize } from '../../../../../shared/core/crypto/suite.ts';
 import { combinedSuite } from '../../../../../shared/node/crypto/combined.ts';
 import { evpSuite } from '../../../../../shared/node/crypto/evp.ts';
+import { primitivesSuite } from '../../../../../shared/node/crypto/primitives.ts';
 import { simdSuite } from '../../../../../shared/node/crypto/simd.ts';
 import { ffiAvailable } from '../../../../../shared/node/ffi/libc.ts';
 import { WorkerMemory } from '../../../../../shared/node/ffi/memory.ts';
 import { opensslAvailable } from '../../../../../shared/node/ffi/openssl.ts';
+import { primitivesAvailable } from '../../../../../shared/node/ffi/openssl-primitives.ts';
 import { loadKernel } from '../../../../../shared/node/kernel/kernel.ts';
 import { cryptoSuiteContract } from '../../../../contract/crypto-suite.ts';
 
 const key = Uint8Array.from({ length: 32 }, (_, i) => i * 5 + 1);
 const ffi = ffiAvailable();
 const openssl = opensslAvailable();
+const primitives = primitivesAvailable();
 const boundary = 2 ** 32;
 /** Of transport messages: what stands before the ciphertext. */
 const header = 16;
@@ -33,6 +36,12 @@ function combinedOn(memory: WorkerMemory): CryptoSuite {
   if (!openssl.ok) throw new Error(openssl.reason);
   const large = evpSuite({ openssl: openssl.openssl, memory, portable: portableSuite });
   return combinedSuite({ large, small: simdOn(memory), fromBytes: 704 });
+}
+
+function primitivesOn(memory: WorkerMemory): CryptoSuite {
+  if (!openssl.ok || !primitives.ok) throw new Error('no primitives here');
+  const rest = evpSuite({ openssl: openssl.openssl, memory, portable: portableSuite });
+  return primitivesSuite({ primitives: primitives.primitives, memory, rest });
 }
 
 describe('the suite on the kernel', () => {
@@ -72,6 +81,36 @@ describe('the suite on the kernel', () => {
       false,
     ]);
     expect(transport.open(memory.bytes, at, 10, 0)).toBe(true);
+  });
+});
+
+describe.runIf(ffi.ok && primitives.ok)('the suite on the primitives of OpenSSL', () => {
+  suiteTests('openssl-primitives', primitivesOn);
+
+  test('clears the last key when that is wiped, and gives nothing out that was not authentic', () => {
+    const memory = newMemory();
+    const suite = primitivesOn(memory);
+    const [one, two] = [suite.transportKey(key), suite.transportKey(key.toReversed())];
+    const at = memory.alloc(128, 64) + 64;
+    const holds = (bytes: Uint8Array): boolean =>
+      Buffer.from(memory.bytes.buffer).includes(Buffer.from(bytes));
+    memory.bytes.set(patternOf(32), at);
+
+    one.seal(memory.bytes, at, 32, 0);
+    expect(holds(key)).toBe(true);
+    const sealed = memory.bytes.slice(at, at + 32);
+    expect(two.open(memory.bytes, at, 32, 0)).toBe(false);
+
+    expect(memory.bytes.subarray(at, at + 32)).toEqual(sealed);
+    two.wipe();
+    expect([holds(key), holds(key.toReversed())]).toEqual([false, false]);
+    expect(() => two.seal(memory.bytes, at, 32, 1)).toThrow(AssertionError);
+  });
+
+  test('is not tried with an OpenSSL of another series', () => {
+    expect(primitivesAvailable('4.0.0').ok).toBe(false);
+    expect(primitivesAvailable('1.1.1w').ok).toBe(false);
+    expect(primitivesAvailable(undefined).ok).toBe(true);
   });
 });
 
