@@ -30,19 +30,32 @@ const endpoint = { address: '127.0.0.1', port: 1 };
 
 /** Runs it. Touches nothing but the batches. */
 export function rehearse(options: RehearsalOptions): void {
+  const rounds = rehearsal(options);
+  while (rounds.next().done !== true);
+}
+
+/**
+ * The same handshake by handshake, saying how many were made, for whoever has other things to do between them:
+ * the batches may be used then, and are to be empty before the next. Whoever does not finish it must end it (`return`).
+ */
+export function* rehearsal(options: RehearsalOptions): Generator<number, void, void> {
   const { suite, entropy, input, toTun, out } = options;
   const [a, b] = pair(suite, entropy);
   const record = new Uint8Array(endpointSize);
   writeEndpoint(record, 0, endpoint);
-  for (let round = 0; round < options.rounds; round++) {
-    const now = monoMs((round + 1) * roundMs);
-    for (const device of [a, b]) device.setWallClock(now, unixMs(now));
-    putPacket(input);
-    a.handleTun(input, now, toTun, out);
-    for (const device of [b, a, b]) deliver(device, now, record, options);
-    for (const batch of [input, toTun, out]) batch.clear();
+  try {
+    for (let round = 0; round < options.rounds; round++) {
+      const now = monoMs((round + 1) * roundMs);
+      for (const device of [a, b]) device.setWallClock(now, unixMs(now));
+      putPacket(input);
+      a.handleTun(input, now, toTun, out);
+      for (const device of [b, a, b]) deliver(device, now, record, options);
+      for (const batch of [input, toTun, out]) batch.clear();
+      yield round + 1;
+    }
+  } finally {
+    for (const device of [a, b]) device.wipe();
   }
-  for (const device of [a, b]) device.wipe();
 }
 
 function pair(suite: CryptoSuite, entropy: Entropy): readonly [TunnelDevice, TunnelDevice] {

@@ -1,17 +1,19 @@
 /**
  * What a packet worker does for its first packets, so that the engine has compiled the code by then: handshakes in
- * memory and a little of the whole loop before it says that it is ready, and the rest of the loop, about a fifth of a
- * second, round by round while no packet waits.
+ * memory and a little of the whole loop before it says that it is ready, and the rest of the loop and more handshakes,
+ * less than half a second together, round by round while no packet waits.
  */
 
 import { setFlagsFromString } from 'node:v8';
-import { rehearse } from '../../core/tunnel/rehearsal.ts';
+import { rehearsal, rehearse } from '../../core/tunnel/rehearsal.ts';
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../ffi/structs.ts';
 import { giveBackCompiled } from '../give-back.ts';
 import { type LoopRehearsalOptions, loopRehearsal } from './loop-rehearsal.ts';
 
-/** The first handshake of a fresh program takes 12 ms, after this many about 1.5; they cost 20 ms together. */
+/** The first handshake of a fresh program takes 12 ms, after this many about 2; they cost 20 ms together. */
 const handshakes = 8;
+/** A quarter less again after these, which cost 0.2 s and are made when nothing else is to be done. */
+const spareHandshakes = 400;
 /** Enough for the engine to have taken up all of the packet path, with the settings below. */
 const packets = 800;
 /** Real packets have taught the engine by then. */
@@ -27,7 +29,7 @@ export type WarmUpOptions = Omit<LoopRehearsalOptions, 'rounds' | 'budgetMs' | '
 
 /**
  * What is left to do: `next` for one round, `return` to leave the rest. `withSockets`: also rehearses system calls,
- * where UDP goes by way of them; else nothing is left.
+ * where UDP goes by way of them.
  */
 export function warmUp(options: WarmUpOptions, withSockets: boolean): Generator<unknown, void, void> {
   const rest = warmUpSteps(options, withSockets);
@@ -44,8 +46,10 @@ function* warmUpSteps(options: WarmUpOptions, withSockets: boolean): Generator<n
   // The setting is the whole process's; its other threads have little to do at this time.
   for (const { flag, soon } of compilers) setFlagsFromString(`${flag}=${soon}`);
   try {
-    rehearse({ suite, entropy, input, toTun, out, rounds: handshakes });
+    const parts = { suite, entropy, input, toTun, out };
+    rehearse({ ...parts, rounds: handshakes });
     if (withSockets) yield* loopRehearsal({ ...options, eventFd, rounds: packets, budgetMs: longestMs });
+    yield* rehearsal({ ...parts, rounds: spareHandshakes });
   } finally {
     for (const { flag, usual } of compilers) setFlagsFromString(`${flag}=${usual}`);
     libc.close(eventFd);

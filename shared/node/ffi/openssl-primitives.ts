@@ -1,5 +1,5 @@
 /**
- * The cipher and the authenticator inside OpenSSL by themselves. The Node executable exports them, but
+ * The cipher, the authenticator and the curve inside OpenSSL by themselves. The Node executable exports them, but
  * no document promises them, so they are used under two conditions: an OpenSSL of the series 3, through
  * which their signatures stand, and a size of the state as expected. Whoever uses them first checks
  * known answers, as with every suite.
@@ -14,6 +14,8 @@ const signatures = {
   polyInit: 'void Poly1305_Init(uintptr_t state, uintptr_t key)',
   polyUpdate: 'void Poly1305_Update(uintptr_t state, uintptr_t in, size_t length)',
   polyFinal: 'void Poly1305_Final(uintptr_t state, uintptr_t tag)',
+  x25519: 'int ossl_x25519(uintptr_t out, uintptr_t secretKey, uintptr_t publicKey)',
+  x25519PublicKey: 'void ossl_x25519_public_from_private(uintptr_t out, uintptr_t secretKey)',
 } as const;
 
 /** What the state of the authenticator may at most take; it has 248 bytes in OpenSSL 3.5 on x64. */
@@ -29,6 +31,9 @@ export interface OpenSslPrimitives {
   readonly polyInit: (state: Pointer, key: Pointer) => void;
   readonly polyUpdate: (state: Pointer, input: Pointer, length: number) => void;
   readonly polyFinal: (state: Pointer, tag: Pointer) => void;
+  /** RFC 7748 §6.1, 32 bytes each; 1, or 0 where the shared secret is all zeros. */
+  readonly x25519: (out: Pointer, secretKey: Pointer, publicKey: Pointer) => number;
+  readonly x25519PublicKey: (out: Pointer, secretKey: Pointer) => void;
 }
 
 export type PrimitivesVerdict =
