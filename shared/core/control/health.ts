@@ -114,7 +114,7 @@ export const healthCodes = {
   ],
   'udp-slow': [
     'notice',
-    'This network drops much of what comes by the fast way to the edge (UDP); another way is used (TLS).',
+    'This network drops much of what passes by the fast way to the edge (UDP); another way is used (TLS).',
     'Nothing to do: culvert tries the fast way again now and then.',
   ],
   'tls-chosen': [

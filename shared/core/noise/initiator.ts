@@ -7,9 +7,10 @@
 import { assert } from '../base/assert.ts';
 import { wipe } from '../base/bytes.ts';
 import type { Entropy } from '../base/ports.ts';
-import { type CryptoSuite, keySize } from '../crypto/suite.ts';
+import type { CryptoSuite } from '../crypto/suite.ts';
 import { writeInitiation } from '../wire/initiation.ts';
 import { type Response, readResponse } from '../wire/response.ts';
+import { drawEphemeral, type EphemeralKey } from './ephemeral.ts';
 import { type SessionKeys, type StaticKeys, SymmetricState } from './symmetric.ts';
 
 const nothing = new Uint8Array(0);
@@ -17,6 +18,8 @@ const nothing = new Uint8Array(0);
 export interface InitiationOptions {
   readonly suite: CryptoSuite;
   readonly entropy: Entropy;
+  /** Drawn ahead, for this handshake; else it is drawn now. */
+  readonly ephemeral?: EphemeralKey;
   readonly local: StaticKeys;
   readonly remoteStatic: Uint8Array;
   /** X25519 of both static keys; the same for every handshake with this peer, so the peer keeps it. */
@@ -36,10 +39,8 @@ export function beginInitiation(
   offset: number,
 ): InitiatorHandshake | 'bad-handshake' {
   const { suite, local, remoteStatic } = options;
-  const ephemeralSecret = new Uint8Array(keySize);
-  options.entropy.fill(ephemeralSecret);
-  const ephemeral = suite.publicKey(ephemeralSecret);
-  const shared = suite.dh(ephemeralSecret, remoteStatic);
+  const own = options.ephemeral ?? drawEphemeral(suite, options.entropy, remoteStatic);
+  const { secretKey: ephemeralSecret, publicKey: ephemeral, shared } = own;
   if (shared === undefined) {
     suite.forget?.(ephemeralSecret);
     wipe(ephemeralSecret);

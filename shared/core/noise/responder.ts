@@ -7,9 +7,10 @@
 import { assert } from '../base/assert.ts';
 import { wipe } from '../base/bytes.ts';
 import type { Entropy } from '../base/ports.ts';
-import { type CryptoSuite, keySize } from '../crypto/suite.ts';
+import type { CryptoSuite } from '../crypto/suite.ts';
 import { type Initiation, readInitiation } from '../wire/initiation.ts';
 import { writeResponse } from '../wire/response.ts';
+import { drawEphemeral, type EphemeralKey } from './ephemeral.ts';
 import { type SessionKeys, type StaticKeys, SymmetricState } from './symmetric.ts';
 
 const nothing = new Uint8Array(0);
@@ -42,6 +43,8 @@ export function openInitiation(
 
 export interface ResponseOptions {
   readonly entropy: Entropy;
+  /** Drawn ahead, for this handshake; else it is drawn now. */
+  readonly ephemeral?: EphemeralKey;
   /** 32 bytes; zeros where there is none. */
   readonly presharedKey: Uint8Array;
   readonly localIndex: number;
@@ -89,11 +92,9 @@ export class ReceivedInitiation {
    */
   respond(options: ResponseOptions, out: Uint8Array, offset: number): SessionKeys | 'bad-handshake' {
     assert(this.#step === 'proven', 'only a proven peer gets a response');
-    const ephemeralSecret = new Uint8Array(keySize);
-    options.entropy.fill(ephemeralSecret);
+    const own = options.ephemeral ?? drawEphemeral(this.#suite, options.entropy, this.remoteStatic);
+    const { secretKey: ephemeralSecret, publicKey: ephemeral, shared: staticShared } = own;
     const ephemeralShared = this.#suite.dh(ephemeralSecret, this.#remoteEphemeral);
-    const staticShared = this.#suite.dh(ephemeralSecret, this.remoteStatic);
-    const ephemeral = this.#suite.publicKey(ephemeralSecret);
     this.#suite.forget?.(ephemeralSecret);
     wipe(ephemeralSecret);
     if (ephemeralShared === undefined || staticShared === undefined) {

@@ -19,6 +19,7 @@ import type { Handshakes } from './handshakes.ts';
 import { LossGauge } from './loss-gauge.ts';
 import { maxClaims, maxCopies, Peer } from './peer.ts';
 import { limitsAnything, PeerLimiter } from './peer-limit.ts';
+import { SendGauge } from './send-gauge.ts';
 import type { StagedBudget } from './staged.ts';
 
 export class Configurator {
@@ -153,7 +154,10 @@ export class Configurator {
       retired: (keypair: Keypair) => indices.delete(keypair.localIndex),
     });
     const { announceLostPackets } = this.#context.limits;
-    if (announceLostPackets > 0) peer.loss = new LossGauge(announceLostPackets);
+    if (announceLostPackets > 0) {
+      peer.loss = new LossGauge(announceLostPackets);
+      peer.sending = new SendGauge();
+    }
     this.#share(peer);
     peers.set(peer.publicKey, peer);
     return peer;

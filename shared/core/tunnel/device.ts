@@ -155,7 +155,9 @@ export class TunnelDevice {
 
   /** Does ahead what the next handshake would do. To be called when nothing else is to be done. */
   prepare(): void {
-    this.#context.ephemerals.prepare();
+    const { peers, ephemerals } = this.#context;
+    const [only] = peers.size === 1 ? peers.values() : [];
+    ephemerals.prepare(only?.publicKey);
   }
 
   /** Forgets every key. The device is not usable afterwards. */

@@ -1,7 +1,6 @@
 /**
- * One ephemeral key of a coming handshake, drawn at a quiet moment: making its public key takes as
- * long as half of what a peer waits for in all. It is given out once, and then forgotten here. Only
- * where the suite keeps what it has computed for a key; elsewhere it is drawn when it is needed.
+ * The ephemeral key of the coming handshake, drawn at a quiet moment: its public key and its agreement
+ * with the peer that is expected take half as long as a handshake in all. Given out once.
  *
  * Forward secrecy stays as it is: the key protects the session that is made of it, and waits in the
  * same memory as the keys of the session before.
@@ -10,42 +9,63 @@
 import { wipe } from '../base/bytes.ts';
 import type { Entropy } from '../base/ports.ts';
 import { type CryptoSuite, keySize } from '../crypto/suite.ts';
+import { drawEphemeral, type EphemeralKey } from '../noise/ephemeral.ts';
 
-/** To be given to a handshake as its source of ephemeral keys. */
-export class EphemeralStock implements Entropy {
+interface KeyPair {
+  readonly secretKey: Uint8Array;
+  readonly publicKey: Uint8Array;
+}
+
+export class EphemeralStock {
   readonly #suite: CryptoSuite;
   readonly #entropy: Entropy;
-  readonly #secret: Uint8Array = new Uint8Array(keySize);
-  #full = false;
+  #pair: KeyPair | undefined;
+  /** Whom the next handshake is expected with, by the very array of the static key. */
+  #expected: Uint8Array | undefined;
+  #shared: Uint8Array | undefined;
 
   constructor(suite: CryptoSuite, entropy: Entropy) {
     this.#suite = suite;
     this.#entropy = entropy;
   }
 
-  /** Draws a key ahead, unless there is one. */
-  prepare(): void {
-    if (this.#full || this.#suite.forget === undefined) return;
-    this.#entropy.fill(this.#secret);
-    this.#suite.publicKey(this.#secret);
-    this.#full = true;
+  /** Draws a key, unless there is one; `expected`, which is kept, is the peer that it is likely to be for. */
+  prepare(expected: Uint8Array | undefined): void {
+    if (this.#pair === undefined) {
+      const secretKey = new Uint8Array(keySize);
+      this.#entropy.fill(secretKey);
+      this.#pair = { secretKey, publicKey: this.#suite.publicKey(secretKey) };
+    }
+    if (expected === this.#expected) return;
+    this.#forgetShared();
+    this.#expected = expected;
+    if (expected !== undefined) this.#shared = this.#suite.dh(this.#pair.secretKey, expected);
   }
 
-  /** The key that was drawn ahead, or fresh bytes. */
-  fill(bytes: Uint8Array): void {
-    if (!this.#full || bytes.length !== keySize) {
-      this.#entropy.fill(bytes);
-      return;
-    }
-    bytes.set(this.#secret);
-    wipe(this.#secret);
-    this.#full = false;
+  /** The key that was drawn ahead, for a handshake with this peer, or a fresh one. */
+  take(remoteStatic: Uint8Array): EphemeralKey {
+    const pair = this.#pair;
+    if (pair === undefined) return drawEphemeral(this.#suite, this.#entropy, remoteStatic);
+    const isExpected = this.#expected === remoteStatic;
+    const shared = isExpected ? this.#shared : this.#suite.dh(pair.secretKey, remoteStatic);
+    if (!isExpected) this.#forgetShared();
+    this.#pair = undefined;
+    this.#expected = undefined;
+    this.#shared = undefined;
+    return { ...pair, shared };
   }
 
   wipe(): void {
-    if (!this.#full) return;
-    this.#suite.forget?.(this.#secret);
-    wipe(this.#secret);
-    this.#full = false;
+    this.#forgetShared();
+    if (this.#pair === undefined) return;
+    this.#suite.forget?.(this.#pair.secretKey);
+    wipe(this.#pair.secretKey);
+    this.#pair = undefined;
+  }
+
+  #forgetShared(): void {
+    if (this.#shared !== undefined) wipe(this.#shared);
+    this.#shared = undefined;
+    this.#expected = undefined;
   }
 }

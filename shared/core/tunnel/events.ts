@@ -9,5 +9,7 @@ export type TunnelEvent =
   | { readonly kind: 'unanswered'; readonly publicKey: Uint8Array }
   /** The network loses datagrams on their way to us (`announceLostPackets`), at most once a second. */
   | { readonly kind: 'lossy'; readonly publicKey: Uint8Array }
+  /** Much was sent for a second; where losses are counted, and at most once a second. */
+  | { readonly kind: 'sending'; readonly publicKey: Uint8Array }
   /** An authenticated data packet (keepalives included) came after the handshake, the first of its session. */
   | { readonly kind: 'confirmed'; readonly publicKey: Uint8Array };

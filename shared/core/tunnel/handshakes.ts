@@ -70,7 +70,8 @@ export class Handshakes {
     const begun = beginInitiation(
       {
         suite,
-        entropy: ephemerals,
+        entropy,
+        ephemeral: ephemerals.take(peer.publicKey),
         local: identity,
         remoteStatic: peer.publicKey,
         staticShared: peer.staticShared,
@@ -160,7 +161,7 @@ export class Handshakes {
       return 'batch-full';
     }
     const keys = received.respond(
-      { entropy: ephemerals, presharedKey: peer.presharedKey, localIndex },
+      { entropy, ephemeral: ephemerals.take(peer.publicKey), presharedKey: peer.presharedKey, localIndex },
       out.bytes,
       offset,
     );

@@ -16,7 +16,7 @@ import {
   transportOverhead,
   writeTransportHeader,
 } from '../wire/transport.ts';
-import { drop, type TunnelContext } from './context.ts';
+import { announce, drop, type TunnelContext } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { Peer } from './peer.ts';
 
@@ -151,7 +151,11 @@ export class Outbound {
     if (this.#sealed === 0) return;
     const { timers, limits } = this.#context;
     timers.sent(peer, now);
-    if (this.#sealedPlain > 0) timers.dataSent(peer, now);
+    if (this.#sealedPlain > 0) {
+      timers.dataSent(peer, now);
+      if (peer.sending?.handleRun(peer.txBytes, now) === true)
+        announce(this.#context, { kind: 'sending', publicKey: peer.publicKey });
+    }
     const old = keypair.isInitiator && keypair.isAged(limits.rekeyAfterTimeMs, now);
     if (old || keypair.sendCounter > limits.rekeyAfterMessages) this.#handshakes.initiate(peer, now, out);
   }

@@ -4,10 +4,14 @@
  */
 
 import type { Entropy } from '../base/ports.ts';
-import type { MonoMs } from '../base/time.ts';
+import { type MonoMs, secondMs } from '../base/time.ts';
 import type { Limits } from '../session/limits.ts';
 import type { Peer, PeerTimer } from './peer.ts';
 import type { WakeQueue } from './wake-queue.ts';
+
+/** On a slow link a send is not late before so many round trips, but for this time at most. */
+const lateTrips = 2;
+const latestMs: number = secondMs;
 
 export class PeerTimers {
   readonly #limits: Limits;
@@ -26,7 +30,7 @@ export class PeerTimers {
     if (peer.timers.isSet('new-handshake')) return;
     const { keepaliveTimeoutMs, rekeyTimeoutMs, announceUnansweredMs } = this.#limits;
     this.#set(peer, 'new-handshake', now, keepaliveTimeoutMs + rekeyTimeoutMs + this.#jitter());
-    if (announceUnansweredMs > 0) this.#set(peer, 'unanswered', now, announceUnansweredMs);
+    if (announceUnansweredMs > 0) this.#set(peer, 'unanswered', now, lateAfterMs(peer, announceUnansweredMs));
   }
 
   /** Data came from the peer: it must hear something within this time (§6.5). */
@@ -122,4 +126,8 @@ export class PeerTimers {
     const random = this.#random[0]! | (this.#random[1]! << 8);
     return Math.floor((random / 65536) * this.#limits.jitterMs);
   }
+}
+
+function lateAfterMs({ handshakeMs = 0 }: Peer, leastMs: number): number {
+  return Math.max(leastMs, Math.min(handshakeMs * lateTrips, latestMs));
 }

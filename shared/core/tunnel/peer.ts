@@ -13,6 +13,7 @@ import type { Keypair } from '../session/keypair.ts';
 import { Keyring } from '../session/keyring.ts';
 import type { LossGauge } from './loss-gauge.ts';
 import type { PeerLimiter } from './peer-limit.ts';
+import type { SendGauge } from './send-gauge.ts';
 import { type StagedBudget, StagedPackets } from './staged.ts';
 
 /** The timers of §6, by what happens when they fire. */
@@ -90,6 +91,8 @@ export class Peer {
   txBytes = 0;
   /** Undefined where losses are not counted. */
   loss: LossGauge | undefined;
+  /** Likewise. */
+  sending: SendGauge | undefined;
   /** From our last answered initiation to its response, milliseconds. */
   handshakeMs: number | undefined;
   /** Unix milliseconds, 0 = never. */

@@ -4,62 +4,82 @@ import type { CryptoSuite } from '../../../../../shared/core/crypto/suite.ts';
 import { EphemeralStock } from '../../../../../shared/core/tunnel/ephemerals.ts';
 import { seededEntropy } from '../../../../support/seeded.ts';
 
-/** A suite that keeps keys, and notes which. */
-function keepingSuite(): { suite: CryptoSuite; kept: string[]; forgotten: string[] } {
-  const kept: string[] = [];
+const alice = portableSuite.publicKey(new Uint8Array(32).fill(1));
+const bob = portableSuite.publicKey(new Uint8Array(32).fill(2));
+
+/** A suite that notes what is computed, and for which keys. */
+function notingSuite(): { suite: CryptoSuite; made: string[]; agreed: Uint8Array[]; forgotten: string[] } {
+  const made: string[] = [];
+  const agreed: Uint8Array[] = [];
   const forgotten: string[] = [];
   const suite: CryptoSuite = {
     ...portableSuite,
     publicKey: (secret) => {
-      kept.push(String(secret));
+      made.push(String(secret));
       return portableSuite.publicKey(secret);
+    },
+    dh: (secret, peer) => {
+      agreed.push(peer);
+      return portableSuite.dh(secret, peer);
     },
     forget: (secret) => forgotten.push(String(secret)),
   };
-  return { suite, kept, forgotten };
+  return { suite, made, agreed, forgotten };
 }
 
-const draw = (stock: EphemeralStock): string => {
-  const bytes = new Uint8Array(32);
-  stock.fill(bytes);
-  return String(bytes);
-};
-
-test('a key that was drawn ahead is given out once, its public key known', () => {
-  const { suite, kept } = keepingSuite();
+test('a key that was drawn ahead for a peer is given out once, with everything computed', () => {
+  const { suite, made, agreed } = notingSuite();
   const stock = new EphemeralStock(suite, seededEntropy(1));
-  stock.prepare();
-  stock.prepare();
-  expect(kept).toHaveLength(1);
-  expect(draw(stock)).toBe(kept[0]);
-  const second = draw(stock);
-  expect(second).not.toBe(kept[0]);
-  expect(draw(stock)).not.toBe(second);
+  stock.prepare(alice);
+  stock.prepare(alice);
+  expect([made.length, agreed]).toEqual([1, [alice]]);
+
+  const key = stock.take(alice);
+
+  expect([made.length, agreed.length]).toEqual([1, 1]);
+  expect(String(key.secretKey)).toBe(made[0]);
+  expect(key.publicKey).toEqual(portableSuite.publicKey(key.secretKey));
+  expect(key.shared).toEqual(portableSuite.dh(key.secretKey, alice));
+  expect(stock.take(alice).secretKey).not.toEqual(key.secretKey);
 });
 
-test('other sizes are fresh bytes and leave the key where it is', () => {
-  const { suite, kept } = keepingSuite();
+test.each([
+  ['another peer was expected', bob],
+  ['nobody was expected', undefined],
+])('where %s the key is the one drawn ahead, and agrees with the right peer', (_, expected) => {
+  const { suite, made } = notingSuite();
   const stock = new EphemeralStock(suite, seededEntropy(1));
-  stock.prepare();
-  stock.fill(new Uint8Array(4));
-  expect(draw(stock)).toBe(kept[0]);
+  stock.prepare(expected);
+
+  const key = stock.take(alice);
+
+  expect(made).toEqual([String(key.secretKey)]);
+  expect(key.shared).toEqual(portableSuite.dh(key.secretKey, alice));
 });
 
-test('a wiped stock has forgotten its key', () => {
-  const { suite, kept, forgotten } = keepingSuite();
+test('who is expected may change while the key stays', () => {
+  const { suite, made, agreed } = notingSuite();
   const stock = new EphemeralStock(suite, seededEntropy(1));
-  stock.prepare();
+  for (const expected of [undefined, bob, alice]) stock.prepare(expected);
+
+  expect(stock.take(alice).shared).toBeDefined();
+  expect([made.length, agreed]).toEqual([1, [bob, alice]]);
+});
+
+test('without one drawn ahead a key is fresh and whole', () => {
+  const key = new EphemeralStock(portableSuite, seededEntropy(1)).take(alice);
+
+  expect(key.publicKey).toEqual(portableSuite.publicKey(key.secretKey));
+  expect(key.shared).toEqual(portableSuite.dh(key.secretKey, alice));
+});
+
+test('a wiped stock has forgotten its key, in the suite too, and what was made of it', () => {
+  const { suite, made, forgotten } = notingSuite();
+  const stock = new EphemeralStock(suite, seededEntropy(1));
+  stock.prepare(alice);
   stock.wipe();
-  expect(forgotten).toEqual(kept);
-  expect(draw(stock)).not.toBe(kept[0]);
-});
+  stock.wipe();
 
-test('a suite that keeps nothing is not asked ahead', () => {
-  const entropy = seededEntropy(1);
-  const { forget: _, ...suite } = portableSuite;
-  const stock = new EphemeralStock(suite, entropy);
-  stock.prepare();
-  const expected = new Uint8Array(32);
-  seededEntropy(1).fill(expected);
-  expect(draw(stock)).toBe(String(expected));
+  expect(forgotten).toEqual(made);
+  expect(String(stock.take(alice).secretKey)).not.toBe(made[0]);
 });
