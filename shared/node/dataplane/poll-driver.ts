@@ -21,6 +21,12 @@ const shortestSleepMs = 0.01;
 /** Messages are looked for at least once in this many busy steps. */
 const stepsBetweenMessages = 64;
 
+/** When the step after this one may be done: as soon as no packet waits, or when none has come for a while. */
+export type SpareStep = 'soon' | 'quiet';
+
+/** Without a packet for so long, a millisecond late hurts nobody. */
+const quietMs = 100;
+
 export interface PollDriverOptions {
   readonly loop: DataplaneLoop;
   readonly libc: Libc;
@@ -34,7 +40,7 @@ export interface PollDriverOptions {
   /** What may be sent to the main thread once no packet waits: waking it up costs as much as a packet. */
   readonly outbox: { readonly waiting: boolean; send(): void };
   /** Done step by step while nothing else is to do; `next` takes a millisecond or two. Ended by whoever made it. */
-  readonly spare?: Iterator<unknown> | undefined;
+  readonly spare?: Iterator<SpareStep, unknown> | undefined;
   /** Default: a minute. */
   readonly longestSleepMs?: number;
   /** Default: a fresh one. */
@@ -64,7 +70,9 @@ export class PollDriver {
   readonly #sleeper: Sleeper;
   readonly #pace: Pace;
   readonly #longestSleepMs: number;
-  #spare: Iterator<unknown> | undefined;
+  #spare: Iterator<SpareStep, unknown> | undefined;
+  #nextSpare: SpareStep = 'soon';
+  #lastPacketAt = -Infinity;
   #turns = 0;
   #lingering = false;
 
@@ -95,8 +103,9 @@ export class PollDriver {
     const before = this.#clock.now();
     const wait = Math.min(this.#longestSleepMs, Math.max(0, Math.ceil(loop.nextTimeoutAt() - before)));
     // After a wait, look only: what it brought is to be counted before anything else comes.
-    const isBusy = lingered || this.#outbox.waiting || this.#spare !== undefined;
-    const ready = sleeper.poll(isBusy ? 0 : wait);
+    const isBusy = lingered || this.#outbox.waiting;
+    const spareIn = this.#spareIn(before);
+    const ready = sleeper.poll(isBusy ? 0 : Math.min(wait, spareIn));
     const woken = this.#clock.now();
     if (!lingered && ready !== 0 && woken - before > shortestSleepMs) pace.woke(woken);
     if (ready === 0 && this.#outbox.waiting) {
@@ -108,14 +117,26 @@ export class PollDriver {
       if (loop.step(ready, woken) === 'gone') return 'gone';
       packets = ready === 0 ? 0 : loop.lastPackets;
     } else if (!lingered) {
-      if (this.#spare !== undefined && !sleeper.nudged && this.#spare.next().done === true)
-        this.#spare = undefined;
+      if (spareIn === 0 && !sleeper.nudged) this.#doSpare();
       return undefined;
     }
+    if (packets > 0) this.#lastPacketAt = woken;
     if (lingered) pace.lingered(woken, packets);
     this.#lingering = pace.shouldLinger(woken, packets);
     if (this.#lingering) this.#libc.usleep(lingerMicroseconds);
     return undefined;
+  }
+
+  /** Whole milliseconds until the next spare step; Infinity where none is left. */
+  #spareIn(now: number): number {
+    if (this.#spare === undefined) return Infinity;
+    return this.#nextSpare === 'soon' ? 0 : Math.max(0, Math.ceil(this.#lastPacketAt + quietMs - now));
+  }
+
+  #doSpare(): void {
+    const step = this.#spare?.next();
+    if (step?.done === false) this.#nextSpare = step.value;
+    else this.#spare = undefined;
   }
 }
 

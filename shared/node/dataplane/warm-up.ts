@@ -1,7 +1,7 @@
 /**
  * What a packet worker does for its first packets, so that the engine has compiled the code by then: handshakes in
  * memory and a little of the whole loop before it says that it is ready, and the rest of the loop and more handshakes,
- * less than half a second together, round by round while no packet waits.
+ * less than half a second together, round by round while no packet waits or none has come for a while.
  */
 
 import { setFlagsFromString } from 'node:v8';
@@ -9,6 +9,7 @@ import { rehearsal, rehearse } from '../../core/tunnel/rehearsal.ts';
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../ffi/structs.ts';
 import { giveBackCompiled } from '../give-back.ts';
 import { type LoopRehearsalOptions, loopRehearsal } from './loop-rehearsal.ts';
+import type { SpareStep } from './poll-driver.ts';
 
 /** The first handshake of a fresh program takes 12 ms, after this many about 2; they cost 20 ms together. */
 const handshakes = 8;
@@ -31,14 +32,16 @@ export type WarmUpOptions = Omit<LoopRehearsalOptions, 'rounds' | 'budgetMs' | '
  * What is left to do: `next` for one round, `return` to leave the rest. `withSockets`: also rehearses system calls,
  * where UDP goes by way of them.
  */
-export function warmUp(options: WarmUpOptions, withSockets: boolean): Generator<unknown, void, void> {
+export function warmUp(options: WarmUpOptions, withSockets: boolean): Generator<SpareStep, void, void> {
   const rest = warmUpSteps(options, withSockets);
-  // What the engine thinks of an object's shape settles with the first few: the real ones come after those.
-  for (let step = rest.next(); step.done !== true && step.value === 0; ) step = rest.next();
-  return rest;
+  for (let step = rest.next(); step.done !== true && step.value === 'first'; ) step = rest.next();
+  return rest as Generator<SpareStep, void, void>;
 }
 
-function* warmUpSteps(options: WarmUpOptions, withSockets: boolean): Generator<number, void, void> {
+function* warmUpSteps(
+  options: WarmUpOptions,
+  withSockets: boolean,
+): Generator<SpareStep | 'first', void, void> {
   const { suite, entropy, batches, libc } = options;
   const { fromUdp: input, toTun, out } = batches;
   // Its own: what the main thread rings must not be taken by a rehearsal.
@@ -48,8 +51,12 @@ function* warmUpSteps(options: WarmUpOptions, withSockets: boolean): Generator<n
   try {
     const parts = { suite, entropy, input, toTun, out };
     rehearse({ ...parts, rounds: handshakes });
-    if (withSockets) yield* loopRehearsal({ ...options, eventFd, rounds: packets, budgetMs: longestMs });
-    yield* rehearsal({ ...parts, rounds: spareHandshakes });
+    if (withSockets) {
+      const rounds = loopRehearsal({ ...options, eventFd, rounds: packets, budgetMs: longestMs });
+      // What the engine thinks of an object's shape settles with the first few: the real ones come after those.
+      for (const act of rounds) yield act === 0 ? 'first' : 'soon';
+    }
+    for (const _made of rehearsal({ ...parts, rounds: spareHandshakes })) yield 'quiet';
   } finally {
     for (const { flag, usual } of compilers) setFlagsFromString(`${flag}=${usual}`);
     libc.close(eventFd);
