@@ -1,7 +1,7 @@
 /**
  * The states of the connection, and for each what the user is promised (house.md 2.8): which
- * firewall policy or gate, routes, DNS and tunnel hold while it lasts. Data, but for one
- * question about modes.
+ * firewall policy or gate, routes, DNS and tunnel hold while it lasts. Data, but for two
+ * questions.
  */
 
 import type { MonoMs } from '../../shared/core/base/time.ts';
@@ -26,6 +26,12 @@ export type Reach = 'device' | 'proxy' | 'dns';
 export function reachOf(mode: Mode): Reach {
   if (wholeDeviceModes.includes(mode)) return 'device';
   return mode === 'proxy' ? 'proxy' : 'dns';
+}
+
+/** Nothing is to do until somebody asks or there is a network: no time of ours runs. */
+export function isAsleep(state: ConnectionState): boolean {
+  if (state.kind === 'waiting' || state.kind === 'blocked') return state.retryAt === undefined;
+  return state.kind === 'off';
 }
 
 /** Where a goal is about no edge: private names need none. */

@@ -49,6 +49,8 @@ export async function perform(effect: OuterEffect, context: EffectContext): Prom
       return undefined;
     }
     case 'start-tunnel': {
+      // What takes a while goes on beside it.
+      if (effect.reach === 'device') ports.dns.prepare?.(dnsPlan(effect.edge, ports));
       await tunnelOf(effect.reach, ports).start(tunnelPlan(effect, ports), onFact);
       return { kind: 'tunnel-started' };
     }

@@ -82,6 +82,8 @@ export interface DnsPlan {
 
 /** Private DNS, and the system told to use it. */
 export interface DnsPort {
+  /** `start` follows in a moment; changes nothing. Absent: there is nothing that would take long. */
+  prepare?(plan: DnsPlan): void;
   /** Does what the mode says; repeated, what changed. Rejects with CulvertError. */
   start(plan: DnsPlan): Promise<void>;
   /** Gives the system's DNS back, also what an earlier run left, and stops answering. Idempotent. */

@@ -88,6 +88,10 @@ export class HostDns implements DnsPort, DnsDesk {
     return this.#dns?.place === undefined ? { health } : { status: this.#dns.status(), health };
   }
 
+  prepare({ mode }: DnsPlan): void {
+    if (this.#options.mayChange() && mode !== 'tunnel_only') this.#options.system.prepare();
+  }
+
   async start(plan: DnsPlan): Promise<void> {
     try {
       await this.#start(plan);

@@ -42,6 +42,10 @@ export function unitText({ node, entry, stateDir }: UnitPlan): string {
     '[Service]',
     'Type=exec',
     ...Object.entries(sleeperEnv).map(([name, value]) => `Environment=${name}=${value}`),
+    // What Node makes of the sources: root's alone, so that nobody else writes what root runs.
+    'Environment=NODE_COMPILE_CACHE=%C/culvert/compiled',
+    'CacheDirectory=culvert',
+    'CacheDirectoryMode=0700',
     `ExecStart=${quoted(node)} ${sleeperFlags.join(' ')} ${quoted(entry)} daemon --foreground --state-dir ${quoted(stateDir)}`,
     'Restart=always',
     'RestartSec=1s',
@@ -140,6 +144,8 @@ export async function removeUnit(places: SystemdPlaces): Promise<readonly string
   if (existsSync(path) && isOurs(path)) {
     checkSystemd(places);
     await run('systemctl', ['disable', '--now', unitName], { allowFailure: true });
+    // The folder of compiled code, which systemd made.
+    await run('systemctl', ['clean', '--what=cache', unitName], { allowFailure: true });
     rmSync(path, { force: true });
     await run('systemctl', ['daemon-reload'], { allowFailure: true });
     done.push(`Stopped the daemon and removed ${path}.`);

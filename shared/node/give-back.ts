@@ -14,9 +14,10 @@ import { startIdleTimer } from './idle-timer.ts';
 
 /**
  * After the last change: what a connection rehearses is over by the first, where nobody else needs the processor, and
- * everything by the second. The last is repeated.
+ * everything by the second. Then every minute in which there was work; where there was none the waits double.
  */
 const delaysMs = [3000, 20_000, 60_000] as const;
+const longestDelayMs = 16 * 60_000;
 /** Processor time between two looks that has brought in what can be given back. Sleeping takes less. */
 const workMs = 100;
 
@@ -67,14 +68,21 @@ export class SettledMemory {
   #later(step: number): void {
     this.#cancel?.();
     if (this.#isClosed) return;
-    this.#cancel = this.#schedule(delaysMs[step] ?? delaysMs[2], () => {
-      if (this.#workedMs() - this.#seenMs >= workMs) {
+    this.#cancel = this.#schedule(delayMs(step), () => {
+      const hasWorked = this.#workedMs() - this.#seenMs >= workMs;
+      if (hasWorked) {
         this.#giveBack();
         this.#seenMs = this.#workedMs();
       }
-      this.#later(step + 1);
+      this.#later(hasWorked ? Math.min(step + 1, delaysMs.length - 1) : step + 1);
     });
   }
+}
+
+function delayMs(step: number): number {
+  const usual = delaysMs[step];
+  if (usual !== undefined) return usual;
+  return Math.min(longestDelayMs, delaysMs[2] * 2 ** (step - delaysMs.length + 1));
 }
 
 /** For the whole process, but the heap of this thread alone. Tens of milliseconds of work. Never throws. */

@@ -1,23 +1,22 @@
 // What a daemon costs while nobody uses it: how often its threads wake up, connected and without a network, and how much
-// memory it holds. Numbers are printed. The limits keep them from growing; they are not yet what a battery asks for.
+// memory it holds. Numbers are printed; the limits are three times what is wanted, for machines that do other things too.
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeWith } from '../support/requires.ts';
 import { MovingWorld } from './support/moving-world.ts';
 
 const needs = { namespaces: true, tools: ['ip', 'nft'] };
-const windowMs = 20_000;
-/** The engine tidies its heap up after a start; then it rests. */
-const windows = 4;
-/** Wanted: 1 of all threads together. What is here keeps it from growing: a probe that is answered by a probe makes 5. */
-const connectedPerSecond = 3;
-/** Wanted: 0.1 of all threads together. */
-const offlinePerSecond = 0.75;
+/** After a start or a change the engine tidies its heap up; then it rests. */
+const connected = { windowMs: 20_000, windows: 6, mostPerSecond: 3 };
+/** Wanted: 0.1. Three times as much is a machine on which others ask who is there. */
+const offline = { windowMs: 60_000, windows: 3, mostPerSecond: 0.3 };
+/** What a change of the connection brings with it, memory that is given back included. */
+const settleMs = 25_000;
 /** As it is started by a command. */
 const mostMegabytes = 140;
 
-/** Voluntary switches of each thread, by its number. */
-function switches(pid: number): ReadonlyMap<string, number> {
+/** How often all threads together have woken. */
+function wakes(pid: number): ReadonlyMap<string, number> {
   const threads = readdirSync(`/proc/${pid}/task`);
   return new Map(
     threads.map((thread) => {
@@ -31,13 +30,16 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Of the thread that wakes most often. */
-async function busiest(pid: number): Promise<number> {
-  const before = switches(pid);
-  await pause(windowMs);
-  const after = switches(pid);
-  const rates = [...after].map(([thread, count]) => (count - (before.get(thread) ?? 0)) / (windowMs / 1000));
-  return Math.max(...rates);
+/** Wake-ups a second of each window, until one is below the limit. */
+async function rates(pid: number, { windowMs, windows, mostPerSecond }: typeof connected): Promise<number[]> {
+  const found: number[] = [];
+  while (found.length < windows && !found.some((rate) => rate < mostPerSecond)) {
+    const before = wakes(pid);
+    await pause(windowMs);
+    const woken = [...wakes(pid)].reduce((sum, [id, count]) => sum + count - (before.get(id) ?? 0), 0);
+    found.push(woken / (windowMs / 1000));
+  }
+  return found;
 }
 
 function megabytes(pid: number): number {
@@ -58,26 +60,21 @@ describeWith(needs, 'a daemon that nobody uses', () => {
 
   test.each(['tunnel', 'proxy'] as const)(
     '%s: sleeps while it is connected, and more without a network',
-    { timeout: 400_000 },
+    { timeout: 500_000 },
     async (mode) => {
       world.ok('mode', mode);
       world.ok('connect', '--wait', '--timeout', '60s');
-      const connected: number[] = [];
-      while (connected.length < windows && !connected.some((rate) => rate < connectedPerSecond)) {
-        connected.push(await busiest(world.daemon));
-      }
+      const awake = await rates(world.daemon, connected);
       const size = megabytes(world.daemon);
       world.ip('link', 'set', 'up0', 'down');
       await expect.poll(() => world.status().state, { timeout: 20_000, interval: 500 }).toBe('waiting');
-      const offline: number[] = [];
-      while (offline.length < windows && !offline.some((rate) => rate < offlinePerSecond)) {
-        offline.push(await busiest(world.daemon));
-      }
+      await pause(settleMs);
+      const asleep = await rates(world.daemon, offline);
       world.goHome();
 
-      process.stdout.write(`${JSON.stringify({ mode, connected, offline, megabytes: size })}\n`);
-      expect(Math.min(...connected)).toBeLessThan(connectedPerSecond);
-      expect(Math.min(...offline)).toBeLessThan(offlinePerSecond);
+      process.stdout.write(`${JSON.stringify({ mode, awake, asleep, megabytes: size })}\n`);
+      expect(Math.min(...awake)).toBeLessThan(connected.mostPerSecond);
+      expect(Math.min(...asleep)).toBeLessThan(offline.mostPerSecond);
       expect(size).toBeLessThan(mostMegabytes);
     },
   );

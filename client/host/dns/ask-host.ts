@@ -16,17 +16,29 @@ export interface HostQuestions {
 /** A bus that hangs must not hold up a connection. */
 const busTimeoutMs = 2000;
 
-export async function askHost(choice: DnsChoice, questions: HostQuestions): Promise<DnsFacts> {
-  const { files, run, etc } = questions;
-  // Before the file: the question starts resolved where the system starts it on demand, and it then writes its file.
+/** Which programs that own DNS somewhere are here. */
+export type DnsPrograms = Pick<DnsFacts, 'resolvedAnswers' | 'hasResolvconf'>;
+
+/** Some 20 ms, or two seconds where the bus hangs. Never rejects. */
+export async function askPrograms(run: Run): Promise<DnsPrograms> {
   const [resolvedAnswers, hasResolvconf] = await Promise.all([
     answers(run, 'busctl', [...resolvedBus, 'org.freedesktop.DBus.Peer', 'Ping']),
     answers(run, 'resolvconf', ['--version'], true),
   ]);
+  return { resolvedAnswers, hasResolvconf };
+}
+
+/** `asked`: where the programs were asked a moment ago. */
+export async function askHost(
+  choice: DnsChoice,
+  { files, run, etc }: HostQuestions,
+  asked?: Promise<DnsPrograms>,
+): Promise<DnsFacts> {
+  // Before the file: the question starts resolved where the system starts it on demand, and it then writes its file.
+  const programs = await (asked ?? askPrograms(run));
   return {
     choice,
-    resolvedAnswers,
-    hasResolvconf,
+    ...programs,
     file: files.look(`${etc}/resolv.conf`),
     hostsSources: hostsSourcesIn(files.read(`${etc}/nsswitch.conf`) ?? ''),
   };

@@ -6,10 +6,11 @@
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Log } from '../../../shared/core/base/ports.ts';
+import { after, type MonoMs } from '../../../shared/core/base/time.ts';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
 import type { Clock } from '../../../shared/node/clock.ts';
 import type { Run } from '../../../shared/node/run.ts';
-import { askHost } from './ask-host.ts';
+import { askHost, askPrograms, type DnsPrograms } from './ask-host.ts';
 import { type DnsChoice, type DnsDecision, decideOwner } from './detect.ts';
 import { answerWrite, type Fight, noFight } from './fight.ts';
 import { FolderWatch } from './folder-watch.ts';
@@ -60,8 +61,11 @@ export interface DnsPlan {
   readonly link: () => Promise<number | undefined>;
 }
 
-/** resolved may forget our link without writing a file that is watched. */
+/** resolved may forget our link without writing a file that is watched: looked at first after this, then half as often each time. */
 const resolvedLookMs = 30_000;
+const longestLookMs = 16 * 60_000;
+/** What programs said is believed for so long. */
+const askedLastsMs = 5000;
 
 interface Held {
   readonly decision: DnsDecision;
@@ -83,6 +87,7 @@ export class SystemDns {
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
   #fight: Fight = noFight;
+  #asked: { readonly at: MonoMs; readonly programs: Promise<DnsPrograms> } | undefined;
 
   constructor(options: SystemDnsOptions) {
     this.#options = options;
@@ -101,6 +106,21 @@ export class SystemDns {
     return before.kind === 'absent' || isOrphan(held.change) ? [] : nameServersIn(before.text ?? '');
   }
 
+  /** Begins to ask whose the DNS of this system is: `apply` within a few seconds need not wait for that. */
+  prepare(): void {
+    const { run, clock, choice } = this.#options;
+    if (this.#held !== undefined || choice() !== 'auto') return;
+    this.#asked = { at: clock.now(), programs: askPrograms(run) };
+  }
+
+  /** Once. */
+  #takeAsked(): Promise<DnsPrograms> | undefined {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    const isFresh = asked !== undefined && this.#options.clock.now() <= after(asked.at, askedLastsMs);
+    return isFresh ? asked.programs : undefined;
+  }
+
   /**
    * Takes over, or changes what was taken over; where it holds already nothing happens, so that there is no moment
    * in which names are asked in the clear. Throws with everything given back.
@@ -112,7 +132,8 @@ export class SystemDns {
       await this.release();
     }
     const { files, run, etc, choice } = this.#options;
-    const decision = decideOwner(await askHost(choice(), { files, run, etc }));
+    const facts = await askHost(choice(), { files, run, etc }, this.#takeAsked());
+    const decision = decideOwner(facts);
     log.info('the DNS of this system', { owner: decision.owner, because: decision.because });
     try {
       await this.#take(decision, plan);
@@ -198,7 +219,14 @@ export class SystemDns {
       this.#looking = this.#looking.then(() => this.#lookAtResolved());
     };
     this.#watch = this.#watchFolder(resolvedFolder, undefined, look);
-    this.#timer = setInterval(look, resolvedLookMs);
+    this.#lookLater(look, resolvedLookMs);
+  }
+
+  #lookLater(look: () => void, delayMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#lookLater(look, Math.min(longestLookMs, 2 * delayMs));
+      look();
+    }, delayMs);
     this.#timer.unref();
   }
 
@@ -276,7 +304,7 @@ export class SystemDns {
   #stopWatching(): void {
     this.#watch?.close();
     this.#watch = undefined;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 

@@ -19,7 +19,7 @@ import {
   routes,
 } from '../../core/control/api.ts';
 import { CulvertError, type ErrorCode } from '../../core/control/codes.ts';
-import { createServer } from '../http.ts';
+import { createLimitedServer } from './request-limit.ts';
 import { giveAccess, type SocketAccess } from './socket-access.ts';
 import { type StatusSource, streamStatus } from './status-stream.ts';
 
@@ -102,10 +102,10 @@ async function removeStale(path: string): Promise<void> {
 }
 
 function createApp(): { readonly app: FastifyInstance; readonly server: Server } {
-  const server = createServer();
+  const server = createLimitedServer(requestTimeoutMs);
   const serverFactory = (listener: RequestListener): Server => server.on('request', listener);
   const ajv = { customOptions: { coerceTypes: false as const, removeAdditional: false } };
-  const app = Fastify({ serverFactory, bodyLimit: maxBodyBytes, ajv, requestTimeout: requestTimeoutMs });
+  const app = Fastify({ serverFactory, bodyLimit: maxBodyBytes, ajv });
   return { app, server };
 }
 

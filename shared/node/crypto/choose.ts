@@ -3,7 +3,7 @@
  * for the packet sizes where it is measured to be faster; the kernel alone where there is no FFI;
  * the portable suite where there is neither. Of OpenSSL its primitives where they can be had, else
  * its documented functions. Whatever is chosen has given the known answers. Runs once at start and
- * takes about 40 ms.
+ * takes about 30 ms.
  */
 
 import type { Log } from '../../core/base/ports.ts';

@@ -30,7 +30,7 @@ export type Timings = readonly number[];
 export const sampleSizes: readonly number[] = [64, 512, 1420];
 /** Packets between two readings of the clock. */
 const chunk = 16;
-const budgetNs = 20_000_000;
+const budgetNs = 8_000_000;
 const mostRounds = 400;
 const roundUpTo = 64;
 

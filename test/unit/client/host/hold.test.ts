@@ -164,6 +164,22 @@ describe('the routes', () => {
     ]);
   });
 
+  test('of another edge: connections from an address that is no more are ended last, no others', async () => {
+    const world = makeWorld();
+    await world.routes.apply(
+      planRoutes({ ...shape, addresses: ['10.9.0.2/32', '10.9.0.3/24', 'fd09::2/128'] }),
+    );
+    const first = world.lines.splice(0);
+
+    await world.routes.apply(planRoutes({ ...shape, addresses: ['10.9.0.3/32', 'fd08::2/128'] }));
+
+    expect(first.filter((line) => line.startsWith('-K'))).toEqual([]);
+    expect(world.lines.filter((line) => line.startsWith('-K'))).toEqual([
+      '-KHntu src 10.9.0.2 or src [fd09::2]',
+    ]);
+    expect(world.lines.at(-1)).toMatch(/^-K/);
+  });
+
   test('around the tunnel are in the journal, and go with it', async () => {
     const world = makeWorld();
     world.set({ ...noSplit, rules: [exclude('203.0.113.0/24')], outsideGroup: 'culvert-outside' });

@@ -75,6 +75,7 @@ describe('the unit', () => {
     expect(existsSync(unit)).toBe(false);
     expect(existsSync(places.journal)).toBe(false);
     expect(lines).toContain('systemctl disable --now culvert.service');
+    expect(lines).toContain('systemctl clean --what=cache culvert.service');
     expect(lines).toContain('groupdel culvert');
     expect(said).toHaveLength(2);
     expect(again).toEqual([]);

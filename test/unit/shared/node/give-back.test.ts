@@ -101,6 +101,20 @@ describe('when it is given back', () => {
     expect({ delays, given: all.given }).toEqual({ delays: [20_000, 60_000], given: 1 });
   });
 
+  test('a program that sleeps on is looked at less and less, one that works again every minute', () => {
+    const all = world();
+    all.memory.handleChange('off');
+    for (let i = 0; i < 3; i++) pass(all);
+
+    const asleep = Array.from({ length: 6 }, () => pass(all) / 60_000);
+    all.worked += 5000;
+    const found = pass(all) / 60_000;
+    const again = pass(all) / 60_000;
+
+    expect(asleep).toEqual([2, 4, 8, 16, 16, 16]);
+    expect({ found, again, given: all.given }).toEqual({ found: 16, again: 1, given: 2 });
+  });
+
   test('nothing happens after the end', () => {
     const all = world();
     all.memory.handleChange('off');
