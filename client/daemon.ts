@@ -7,9 +7,10 @@ import type { Log } from '../shared/core/base/ports.ts';
 import { healthItem } from '../shared/core/control/health.ts';
 import { type Clock, systemClock } from '../shared/node/clock.ts';
 import { SettledMemory } from '../shared/node/give-back.ts';
+import { collectSoon } from '../shared/node/heap.ts';
 import { createLog } from '../shared/node/log.ts';
 import { run } from '../shared/node/run.ts';
-import { reachOf } from './connection/state.ts';
+import { isAsleep, reachOf } from './connection/state.ts';
 import { claimStateDir, leaveStateDir } from './control/daemon-mark.ts';
 import { LogRing } from './control/log-ring.ts';
 import { Methods } from './control/methods.ts';
@@ -122,20 +123,24 @@ async function serveUntilStopped(options: DaemonOptions): Promise<void> {
   const servers = await serveDaemon({ socket, isSystem, methods, driver, split: splitParts.split, log });
   await resumeWhatWas(parts, { driver, host, rest });
   const onMoved = (): void => {
-    for (const one of [transport.desk, transport.slow, portal]) one.handleMove();
+    for (const one of [...transport.desks, portal]) one.handleMove();
     void rest.check();
   };
   const following = watchNetwork({ ...parts, ...machinery, onMoved });
   place.network = transport.network = following.network;
   void rest.check();
   const memory = new SettledMemory();
-  driver.onChange(() => memory.handleChange(driver.state.kind));
-  memory.handleChange(driver.state.kind);
+  const settle = (): void => {
+    memory.handleChange(driver.state.kind);
+    collectSoon(isAsleep(driver.state));
+  };
+  driver.onChange(settle);
+  settle();
   log.info('the daemon is ready', { version });
   onReady();
   log.info('the daemon ends', { because: await stopped });
   const first = [memory, following, portal, rest, follower, families, quantum, ways];
-  for (const one of [...first, transport.slow, transport.desk, failover.desk, machinery.early]) one.close();
+  for (const one of [...first, ...transport.desks, failover.desk, machinery.early]) one.close();
   await driver.close();
   for (const one of [splitParts, guardian]) one.close();
   for (const server of servers) await server.close();
@@ -222,6 +227,14 @@ interface Machinery {
   readonly signIn: SignInSide;
 }
 
+/** What the tunnels say of loss and load; the transport is made after them. */
+function lateHearing(transport: () => TransportSide): { onLossy: () => void; onSending: () => void } {
+  return {
+    onLossy: () => transport().slow.handleLoss(),
+    onSending: () => transport().slowUpload.handleLoss(),
+  };
+}
+
 /** The driver with everything that it can move. Nothing is started. */
 function makeDriver(parts: DriverParts): Machinery {
   const { settings, journal, wish, edges, splitParts, clock, log } = parts;
@@ -231,7 +244,7 @@ function makeDriver(parts: DriverParts): Machinery {
       vitals.doubt();
       void failover.desk.handleDoubt();
     },
-    onLossy: () => transport.slow.handleLoss(),
+    ...lateHearing(() => transport),
   });
   const transport = makeTransport(parts, { driver: () => driver, tunnel, proxy });
   const restorer = new HostRestorer(journal, { run, sysctl: systemSysctl });
@@ -285,10 +298,10 @@ function makeDriver(parts: DriverParts): Machinery {
     log,
   });
   const vitals = makeVitals(parts, { driver: () => driver, tunnel, proxy, finder, mtu, transport });
-  for (const one of [transport.desk, transport.slow]) driver.onChange(() => one.handleChange());
+  for (const one of transport.desks) driver.onChange(() => one.handleChange());
   driver.onChange(() => vitals.handleChange());
   driver.onChange(() => early.handleChange(driver.state));
-  const failover = followEdges({ ...parts, driver, tunnel, proxy, waysOf: transport.waysOf });
+  const failover = followEdges({ ...parts, ...transport, driver, tunnel, proxy });
   return { driver, tunnel, proxy, early, dns, host, vitals, mtu, transport, failover, signIn };
 }
 

@@ -6,21 +6,25 @@ import { CulvertError } from '../shared/core/control/codes.ts';
 import { type HealthCode, type HealthItem, healthItem } from '../shared/core/control/health.ts';
 import type { Status } from '../shared/core/control/status.ts';
 import type { Clock } from '../shared/node/clock.ts';
+import type { Connected, Reach } from './connection/state.ts';
 import type { Driver } from './driver/driver.ts';
+import { registeredClient } from './enroll/enrollment.ts';
 import type { RegistrationStore } from './enroll/registrations.ts';
 import { noNetwork } from './host/network/fingerprint.ts';
 import type { ProxyTunnel } from './host/proxy-tunnel.ts';
 import { tunnelMark } from './host/routes/plan.ts';
 import type { HostTunnel } from './host/tunnel.ts';
+import { connectMarked } from './portal/marked-socket.ts';
 import type { EdgeStore } from './settings/edges.ts';
 import { transportsPath } from './settings/paths.ts';
 import type { SettingsStore } from './settings/store.ts';
 import { type EdgeWays, type TransportChoice, waysOf } from './transport/edge-ways.ts';
-import { NetworkMemory } from './transport/network-memory.ts';
+import { NetworkMemory, networkAlone } from './transport/network-memory.ts';
 import { noUdpPlace, udpPlaces } from './transport/race.ts';
-import { SlowUdpDesk } from './transport/slow-udp-desk.ts';
+import { arrivalsAtUs, SlowUdpDesk } from './transport/slow-udp-desk.ts';
 import { TlsRelay } from './transport/tls-relay.ts';
 import { TransportDesk } from './transport/transport-desk.ts';
+import { type EdgeCount, UploadCount } from './transport/upload-count.ts';
 
 export interface TransportParts {
   readonly stateDir: string;
@@ -35,8 +39,14 @@ export interface TransportSide {
   readonly desk: TransportDesk;
   /** Whether UDP is slow here. */
   readonly slow: SlowUdpDesk;
+  /** Likewise for what this machine sends. */
+  readonly slowUpload: SlowUdpDesk;
+  /** All three, in the order in which they are told. */
+  readonly desks: readonly (TransportDesk | SlowUdpDesk)[];
   /** How an edge is reached by TLS; undefined where it is not, or the user wants none. */
   waysOf(edge: string): EdgeWays | undefined;
+  /** It answered by TLS a moment ago, and not over UDP: TLS is among the first that are tried. */
+  expectTls(edge: string): void;
   /** As EdgeFinder asks. */
   placesAt(edge: string, addresses: readonly string[], port: number): readonly Endpoint[];
   /** Throws 'no-tls-way': who chose TLS must not find the tunnel on UDP. */
@@ -57,32 +67,54 @@ interface Moved {
 export function makeTransport(parts: TransportParts, { driver, tunnel, proxy }: Moved): TransportSide {
   const { settings, clock, log, stateDir } = parts;
   const ways = (edge: string): EdgeWays | undefined => edgeWays(parts, edge);
+  const memory = new NetworkMemory(transportsPath(stateDir), () => clock.unix());
+  const network = (): string => side.network?.current ?? noNetwork;
   const desk = new TransportDesk({
     state: () => driver().state,
     send: (event) => driver().send(event),
-    tunnelOf: (reach) => (reach === 'proxy' ? proxy : tunnel),
+    tunnelOf: (reach) => tunnelOf(reach),
     waysOf: ways,
     choice: () => settings.current.transport,
-    memory: new NetworkMemory(transportsPath(stateDir), () => clock.unix()),
-    network: () => side.network?.current ?? noNetwork,
+    memory,
+    network,
     markOf: (reach) => (reach === 'device' ? tunnelMark : 0),
     openRelay: (plan, signal, onEnd) => TlsRelay.open(plan, signal, onEnd, log),
     clock,
     log,
   });
+  const tunnelOf = (reach: Reach): HostTunnel | ProxyTunnel => (reach === 'proxy' ? proxy : tunnel);
+  const mayChoose = (edge: string): boolean =>
+    settings.current.transport === 'auto' && ways(edge) !== undefined;
+  const watched = { state: () => driver().state, desk, clock, log };
   const slow = new SlowUdpDesk({
-    state: () => driver().state,
-    statusOf: (reach) => (reach === 'proxy' ? proxy : tunnel).status(),
-    desk,
-    mayChoose: (edge) => settings.current.transport === 'auto' && ways(edge) !== undefined,
-    clock,
-    log,
+    ...watched,
+    arrivals: async ({ reach }) => {
+      const status = await tunnelOf(reach).status();
+      return status === undefined ? undefined : arrivalsAtUs(status);
+    },
+    mayChoose,
+  });
+  const uploads = new UploadCount({
+    statusOf: ({ reach }) => tunnelOf(reach).status(),
+    open: (connected) => countAtEdge(parts, desk, connected),
+  });
+  const slowUpload = new SlowUdpDesk({
+    ...watched,
+    arrivals: (connected) => uploads.look(connected),
+    mostLooks: mostUploadLooks,
+    onRest: () => uploads.rest(),
+    mayChoose: (edge) => mayChoose(edge) && parts.registrations.names().includes(edge),
   });
   const side: TransportSide = {
     desk,
     slow,
+    slowUpload,
+    desks: [desk, slow, slowUpload],
     network: undefined,
     waysOf: (edge) => (settings.current.transport === 'udp' ? undefined : ways(edge)),
+    expectTls: (edge) => {
+      if (settings.current.transport === 'auto') memory.remember(networkAlone(network()), edge, 'tls');
+    },
     check: (edge, choice) => {
       if (choice === 'tls' && ways(edge) === undefined) throw new CulvertError('no-tls-way');
     },
@@ -100,6 +132,29 @@ export function makeTransport(parts: TransportParts, { driver, tunnel, proxy }: 
     shown: (status) => shownBy(desk, status),
   };
   return side;
+}
+
+/** Of what an upload shows, before nobody asks for a while. */
+const mostUploadLooks = 8;
+const countTimeoutMs = 2000;
+
+function countAtEdge(
+  { registrations }: TransportParts,
+  desk: TransportDesk,
+  { edge, reach, endpoints }: Connected,
+): EdgeCount | undefined {
+  const [place] = desk.outside(endpoints);
+  const registration = registrations.find(edge);
+  if (place === undefined || registration === undefined) return undefined;
+  const mark = reach === 'device' ? tunnelMark : 0;
+  const client = registeredClient(registration, {
+    timeoutMs: countTimeoutMs,
+    open: ({ port }) => connectMarked({ address: place.address, port }, mark),
+  });
+  return {
+    ask: async () => (await client.call('diagnosis')).tunnel?.rxBytes,
+    close: () => client.close(),
+  };
 }
 
 function edgeWays({ edges, registrations }: TransportParts, name: string): EdgeWays | undefined {

@@ -16,8 +16,8 @@ import type { EdgeStore } from './settings/edges.ts';
 import type { SettingsStore } from './settings/store.ts';
 import { formatRules } from './split/rules.ts';
 
-/** How long a send may be unanswered until the tunnel is asked. */
-const announceUnansweredMs = 400;
+/** How long a send may be unanswered until the tunnel is asked; on a slow link longer (shared/core/tunnel/peer-timers.ts). */
+const announceUnansweredMs = 250;
 /** Lost datagrams, close together, that make somebody look whether UDP is slowed down. */
 const announceLostPackets = 4;
 const kernelInTls = {
@@ -41,7 +41,7 @@ export interface TunnelSide {
 
 export function makeTunnels(
   { settings, edges, splitParts, log }: TunnelSideParts,
-  heard: Pick<HostTunnelOptions, 'onUnanswered' | 'onLossy'>,
+  heard: Pick<HostTunnelOptions, 'onUnanswered' | 'onLossy' | 'onSending'>,
 ): TunnelSide {
   const rules = (): string => formatRules(splitParts.split.rules);
   const start: HostTunnelOptions['startThread'] = (interfaceName, mtu, disguised) => {

@@ -48,7 +48,7 @@ export const faults = {
     'Make a new one: culvert registration rotate-keys',
   ],
   'clock-off': [
-    'The clock of this machine is wrong, and the edge takes old handshakes for copies.',
+    'The clock of this machine is wrong: certificates look invalid, and the edge may take handshakes for old ones.',
     'Set the clock (timedatectl set-ntp true), then: culvert reconnect',
   ],
   'replies-lost': [
@@ -113,6 +113,8 @@ export type FaultCode = keyof typeof faults;
 
 /** A clock that far off may keep handshakes from being taken. */
 export const clockLimitMs = 60_000;
+/** A working tunnel does not need it, but so far off what is in it fails. */
+const clockHarmsMs = 3_600_000;
 /** Within five minutes. */
 const manyMoves = 4;
 const initiationBytes = 148;
@@ -191,6 +193,7 @@ function lostOf(
 
 /** It works, and could be better. */
 function qualityOf({ tunnel, dnsIntercepted }: NetFacts, edge: EdgeFactsHere): FaultCode | undefined {
+  if (Math.abs(edge.api?.clockAheadMs ?? 0) > clockHarmsMs) return 'clock-off';
   if (tunnel.mtuBroken || edge.largeArrives === false) return 'large-packets-vanish';
   if (tunnel.udpFault === 'slow') return 'udp-throttled';
   if (edge.mappingHolds === false || (edge.moves ?? 0) >= manyMoves) return 'port-rewritten';

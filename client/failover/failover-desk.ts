@@ -35,14 +35,32 @@ export interface FailoverParts {
   readonly ask: (reach: Reach) => Promise<void>;
   /** `place`: where it answered a moment ago. */
   readonly move: (edge: string, reach: Reach, place?: Endpoint) => void;
+  /** That edge is taken because it answered by TLS, and did not over UDP. Called before `move`. */
+  readonly onTlsAlone: (edge: string) => void;
   readonly clock: Pick<Clock, 'now'>;
   readonly log: Log;
   /** Default: setTimeout. Returns what ends it. */
   readonly after?: (delayMs: number, run: () => void) => () => void;
 }
 
-/** Another edge, which answered now. */
-type Answered = NonNullable<ProbeResult> & { readonly name: string };
+/** Another edge, which answered now a question of `askedAt`: the network carried that. */
+type Answered = NonNullable<ProbeResult> & {
+  readonly name: string;
+  readonly askedAt: MonoMs;
+  readonly byTls: boolean;
+};
+
+/** About the edge in use. */
+interface Doubt {
+  readonly edge: string;
+  readonly reach: Reach;
+  /** What had been heard of it. */
+  readonly bytes: number;
+  /** When it was asked first. */
+  readonly asked: MonoMs;
+  /** When the network carried something to another one. */
+  readonly workedAt: MonoMs;
+}
 
 /** All that are not in use, one after the other. */
 const roundMs: number = 30 * secondMs;
@@ -51,18 +69,23 @@ const roundMs: number = 30 * secondMs;
  * another one answered: so many of the round trips that were measured, of the slower one, and this at least and at most.
  */
 const doubtTrips = 3;
-const leastDoubtMs = 200;
+const leastDoubtMs = 250;
 const mostDoubtMs = 1000;
-/** A packet may be lost. */
-const asks = 3;
-/** A send is unanswered for so long when it is announced; on a slow link that is no news. */
-const announcedMs = 400;
-const lateTrips = 1.5;
+/** Packets may be lost. */
+const asks = 4;
+/** A pause that took so much longer tells of a program that stood still: its answers may not have been read yet. */
+const frozenMs = 150;
+/** For who always stands still. */
+const mostWindows = 3;
+/** Others are asked by TLS too where UDP brought no answer for so long. */
+const tlsAfterMs = 400;
 /** After a doubt that was none, twice as long each time: who sends and is never answered must not make us ask for ever. */
 const firstVainMs = 500;
 const longestVainMs: number = 30 * secondMs;
 /** So long after the last one a doubt is a new one. */
 const vainLastsMs: number = 60 * secondMs;
+/** Between two handshakes of one device at one edge: their time stamps are coarse (wire/tai64n.ts), and few are answered. */
+const apartMs = 50;
 /** Without a handshake for this long others are tried. */
 const handshakeMs: number = 3 * secondMs;
 /** From one move to the next because of silence. */
@@ -124,18 +147,19 @@ export class FailoverDesk {
     this.#isDoubting = true;
     try {
       const before = await this.#heard();
-      await this.#pause(Math.max(0, before.rttMs * lateTrips - announcedMs));
-      if (this.#edge !== edge || (await this.#heard()).bytes !== before.bytes) return;
       const asked = clock.now();
-      void this.#askAgain(edge, now.reach);
+      void this.#askAgain(edge, now.reach, windowMs(before.rttMs));
       const other = await this.#findOther();
       if (other === undefined) return;
-      const trips = Math.max(before.rttMs, other.rttMs) * doubtTrips;
-      const waitMs = Math.min(Math.max(trips, leastDoubtMs), mostDoubtMs);
-      await this.#pause(Math.max(0, waitMs - (clock.now() - asked)));
-      if (this.#edge !== edge) return;
-      if ((await this.#heard()).bytes !== before.bytes) this.#doubtedInVain();
-      else await this.#leave('it does not answer', other);
+      const isSilent = await this.#isSilentFor(windowMs(Math.max(before.rttMs, other.rttMs)), {
+        edge,
+        reach: now.reach,
+        bytes: before.bytes,
+        asked,
+        workedAt: other.askedAt,
+      });
+      if (isSilent === 'heard') this.#doubtedInVain();
+      else if (isSilent === 'silent') await this.#leave('it does not answer', other);
     } finally {
       this.#isDoubting = false;
     }
@@ -164,17 +188,20 @@ export class FailoverDesk {
 
   /** To `other`, or the nearest that answers now. False where none does, or the last move was a moment ago. */
   async #leave(why: string, other?: Answered): Promise<boolean> {
-    const { clock, move, state, log } = this.#parts;
+    const { clock, move, onTlsAlone, state, log } = this.#parts;
     const edge = this.#edge;
     if (edge === undefined) return false;
     const now = clock.now();
     if (this.#movedAt !== undefined && now < after(this.#movedAt, restMs)) return false;
     this.#records = recordFailure(this.#records, edge, now);
     const next = other ?? (await this.#findOther());
+    // Right behind that question the tunnel's own would be taken for the same one, and not be answered.
+    if (next !== undefined) await this.#pause(Math.max(0, apartMs - (clock.now() - next.askedAt)));
     const present = state();
     if (next === undefined || this.#edge !== edge || !('reach' in present)) return false;
     this.#movedAt = clock.now();
     log.info('another edge is used', { because: why });
+    if (next.byTls) onTlsAlone(next.name);
     move(next.name, present.reach, next.place);
     return true;
   }
@@ -193,26 +220,52 @@ export class FailoverDesk {
     return this.#parts.clock.now() < after(at, restMs);
   }
 
-  async #askAgain(edge: string, reach: Reach): Promise<void> {
+  /** A whole window of silence, asked all the while, in which the network is known to have carried something. */
+  async #isSilentFor(waitMs: number, doubt: Doubt): Promise<'silent' | 'heard' | 'unknown'> {
+    const { clock } = this.#parts;
+    const { edge, reach, bytes, asked, workedAt } = doubt;
+    // Where the network came back only with that answer, the first questions were lost with it.
+    const isAnew = workedAt > after(asked, waitMs / asks);
+    let until = after(isAnew ? clock.now() : asked, waitMs);
+    if (isAnew) void this.#askAgain(edge, reach, waitMs);
+    for (let i = 0; i < mostWindows; i++) {
+      await this.#pause(Math.max(0, until - clock.now()));
+      if (this.#edge !== edge) return 'unknown';
+      if ((await this.#heard()).bytes !== bytes) return 'heard';
+      if (clock.now() <= after(until, frozenMs)) break;
+      until = after(clock.now(), waitMs);
+      void this.#askAgain(edge, reach, waitMs);
+    }
+    return 'silent';
+  }
+
+  /** Evenly over the time that it has. */
+  async #askAgain(edge: string, reach: Reach, withinMs: number): Promise<void> {
     for (let i = 0; i < asks && this.#edge === edge && this.#isDoubting; i++) {
       await this.#parts.ask(reach);
-      await this.#pause(leastDoubtMs / asks);
+      await this.#pause(withinMs / asks);
     }
   }
 
+  /** The first that answers: over UDP, and by TLS where that takes long. */
   async #findOther(): Promise<Answered | undefined> {
-    return (await this.#probeOthers()) ?? this.#probeByTls();
+    let isFound = false;
+    const byUdp = this.#probeOthers();
+    const byTls = this.#pause(tlsAfterMs).then(() => (isFound ? undefined : this.#probeByTls()));
+    const found = await Promise.any([byUdp, byTls].map(answered)).catch(() => undefined);
+    isFound = true;
+    return found;
   }
 
   /** How long that took says nothing beside UDP's: it is not kept. */
   async #probeByTls(): Promise<Answered | undefined> {
-    const { probeTls, state } = this.#parts;
+    const { probeTls, state, clock } = this.#parts;
     const now = state();
     if (!('reach' in now)) return undefined;
     const first = this.#others().map(async (name) => {
       const result = await probeTls(name, now.reach);
-      if (result !== undefined) return { rttMs: 0, name };
-      throw new Error('no answer');
+      if (result === undefined) throw new Error('no answer');
+      return { rttMs: 0, name, askedAt: clock.now(), byTls: true };
     });
     return Promise.any(first).catch(() => undefined);
   }
@@ -221,8 +274,8 @@ export class FailoverDesk {
   async #probeOthers(): Promise<Answered | undefined> {
     const first = this.#others().map(async (name) => {
       const result = await this.#probe(name);
-      if (result !== undefined) return { ...result, name };
-      throw new Error('no answer');
+      if (result === undefined) throw new Error('no answer');
+      return { ...result, name, askedAt: after(this.#parts.clock.now(), -result.rttMs), byTls: false };
     });
     return Promise.any(first).catch(() => undefined);
   }
@@ -306,6 +359,16 @@ export class FailoverDesk {
     this.#ends.get(name)?.();
     this.#ends.delete(name);
   }
+}
+
+async function answered(found: Promise<Answered | undefined>): Promise<Answered> {
+  const one = await found;
+  if (one === undefined) throw new Error('no answer');
+  return one;
+}
+
+function windowMs(rttMs: number): number {
+  return Math.min(Math.max(rttMs * doubtTrips, leastDoubtMs), mostDoubtMs);
 }
 
 /** Nobody can be asked: the machine sleeps until there is a network. */

@@ -17,7 +17,7 @@ import type { SettingsStore } from '../settings/store.ts';
 import type { EdgeWays } from '../transport/edge-ways.ts';
 import { tcpPlaces } from '../transport/race.ts';
 import { FailoverDesk } from './failover-desk.ts';
-import { probeEdge } from './handshake-probe.ts';
+import { probeEdgeTwice } from './handshake-probe.ts';
 import type { ProbeResult } from './rank-edges.ts';
 import { standIns } from './stand-ins.ts';
 import { probeByTls } from './tls-probe.ts';
@@ -30,6 +30,8 @@ export interface FollowEdgesParts {
   readonly edges: EdgeStore;
   /** How an edge is reached by TLS; undefined where it is not, or the user wants none. */
   readonly waysOf: (edge: string) => EdgeWays | undefined;
+  /** That edge is taken because it answered by TLS, and did not over UDP. */
+  readonly expectTls: (edge: string) => void;
   readonly settings: SettingsStore;
   readonly clock: Clock;
   readonly log: Log;
@@ -65,6 +67,7 @@ export function followEdges(parts: FollowEdgesParts): FailoverSide {
       return 'reach' in state && state.reach === 'proxy' ? proxy.status() : tunnel.status();
     },
     ask: (reach) => (reach === 'proxy' ? proxy : tunnel).probe().catch(() => undefined),
+    onTlsAlone: parts.expectTls,
     move: (edge, reach, place) => {
       const endpoints = place === undefined ? undefined : [{ peer: 0, ...place }];
       const isAlone = edges.list().some(({ name, config }) => name === edge && config.peers.length === 1);
@@ -164,7 +167,7 @@ function proberOf(
       };
       const tools = { entropy: systemEntropy(), unixNow: () => clock.unix(), now: () => performance.now() };
       const known = places.get(edge) ?? [];
-      const ask = (place: Endpoint): Promise<number | undefined> => probeEdge({ ...plan, place }, tools);
+      const ask = (place: Endpoint): Promise<number | undefined> => probeEdgeTwice({ ...plan, place }, tools);
       const soon = await firstAnswer(known, ask);
       if (soon !== undefined) return soon;
       // Where it was it is not: its name may lead elsewhere now.

@@ -38,6 +38,30 @@ export interface ProbeParts {
   readonly now: () => number;
 }
 
+/** A datagram may be lost: the question is asked once more after this, where its time allows it. */
+const againMs = 300;
+
+/** As `probeEdge`, so that one lost packet makes no edge silent. */
+export async function probeEdgeTwice(plan: ProbePlan, parts: ProbeParts): Promise<number | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, againMs).unref();
+  });
+  const left = plan.timeoutMs - againMs;
+  const asked = [
+    probeEdge(plan, parts),
+    late.then(() => (left > 0 ? probeEdge({ ...plan, timeoutMs: left }, parts) : undefined)),
+  ];
+  const answers = asked.map(async (one) => {
+    const rttMs = await one;
+    if (rttMs === undefined) throw new Error('no answer');
+    return rttMs;
+  });
+  const found = await Promise.any(answers).catch(() => undefined);
+  clearTimeout(timer);
+  return found;
+}
+
 /** Milliseconds from initiation to response; undefined where there was none in time. Never rejects. */
 export function probeEdge(plan: ProbePlan, parts: ProbeParts): Promise<number | undefined> {
   const message = new Uint8Array(initiationSize);

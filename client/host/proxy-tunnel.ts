@@ -37,6 +37,8 @@ export interface ProxyTunnelOptions {
   readonly onUnanswered: () => void;
   /** Datagrams are lost on their way to us. */
   readonly onLossy?: () => void;
+  /** Much was sent for a second. */
+  readonly onSending?: () => void;
   /** The list of the split tunnel, as text; absent: everything goes into the tunnel. */
   readonly rules?: () => string;
   readonly log: Log;
@@ -241,9 +243,7 @@ export class ProxyTunnel implements ProxyPort {
       this.#settle(run);
       return;
     }
-    const { onUnanswered, onLossy, log } = this.#options;
-    const heard = onLossy === undefined ? {} : { onLossy };
-    announce(event, { backend, onFact: run.onFact, onUnanswered, ...heard, log });
+    announce(event, { ...this.#options, backend, onFact: run.onFact });
   }
 
   /** Our edge must answer its challenge; of a stock server any authenticated packet is enough. */

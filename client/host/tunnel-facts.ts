@@ -64,15 +64,20 @@ export interface AnnounceOptions {
   readonly onUnanswered: () => void;
   /** Datagrams are lost on their way to us. */
   readonly onLossy?: () => void;
+  /** Much was sent for a second. */
+  readonly onSending?: () => void;
   readonly log: Log;
 }
 
 /** The fact that an event of the device is; where it roamed, once the device has said where to. */
 export function announce(event: TunnelEvent, options: AnnounceOptions): void {
-  const { backend, onFact, onUnanswered, onLossy, log } = options;
+  const { backend, onFact, onUnanswered, onLossy, onSending, log } = options;
   switch (event.kind) {
     case 'lossy':
       onLossy?.();
+      return;
+    case 'sending':
+      onSending?.();
       return;
     case 'unanswered':
       onUnanswered();

@@ -25,6 +25,8 @@ export interface HostTunnelOptions {
   readonly onUnanswered: () => void;
   /** Datagrams are lost on their way to us. */
   readonly onLossy?: () => void;
+  /** Much was sent for a second. */
+  readonly onSending?: () => void;
   readonly log: Log;
 }
 
@@ -39,7 +41,8 @@ interface Open {
   readonly backend: TunnelBackend;
   readonly plan: TunnelPlan;
   readonly unsubscribe: () => void;
-  readonly uapi: UapiServer | undefined;
+  /** Never rejects. */
+  readonly uapi: Promise<UapiServer | undefined>;
 }
 
 export class HostTunnel implements TunnelPort {
@@ -54,8 +57,8 @@ export class HostTunnel implements TunnelPort {
 
   async start(plan: TunnelPlan, onFact: (fact: Fact) => void): Promise<void> {
     const backend = await this.#backendFor(plan);
-    const { log, onUnanswered, onLossy } = this.#options;
-    const hears = { backend, onFact, onUnanswered, ...(onLossy === undefined ? {} : { onLossy }), log };
+    const { log } = this.#options;
+    const hears = { ...this.#options, backend, onFact };
     const unsubscribe = backend.onEvent((event) => announce(event, hears));
     try {
       // The mark comes first: not one datagram may leave without it.
@@ -70,7 +73,8 @@ export class HostTunnel implements TunnelPort {
       log.error('the tunnel ended by itself', { why, detail });
       onFact({ kind: 'tunnel-ended', problem: endedProblem(why) });
     });
-    this.#open = { backend, plan, unsubscribe, uapi: await this.#serve(backend, onFact) };
+    // Nobody waits for what `wg show` asks.
+    this.#open = { backend, plan, unsubscribe, uapi: this.#serve(backend, onFact) };
   }
 
   async stop(keeps = false): Promise<void> {
@@ -82,7 +86,7 @@ export class HostTunnel implements TunnelPort {
     await kept?.backend.stop();
     if (open === undefined) return;
     open.unsubscribe();
-    await open.uapi?.close();
+    await (await open.uapi)?.close();
     if (keeps && (await this.#keep(open))) return;
     await open.backend.stop();
   }

@@ -71,7 +71,7 @@ export class LabStage {
     await Promise.all([servers.waitFor(/^ready$/m, readyMs), far.waitFor(/listening/, readyMs)]);
     await this.#initEdge();
     await Promise.all([this.#startEdge(), this.#startDaemon()]);
-    await this.#enroll();
+    await this.enroll();
   }
 
   /** As after `start`, in this mode: the client is off, the network good, and nothing is remembered of what it needed. */
@@ -215,9 +215,15 @@ export class LabStage {
     await started.waitFor(/^ready$/m, readyMs);
   }
 
-  async #startDaemon(): Promise<void> {
+  /** The client's daemon ends and begins anew; `before`: words that begin its command. What it had been told stays. */
+  async restartDaemon(before: readonly string[] = []): Promise<void> {
+    await this.#daemon?.end();
+    await this.#startDaemon(before);
+  }
+
+  async #startDaemon(before: readonly string[] = []): Promise<void> {
     const own = ['--state-dir', this.#clientFolder, '--socket', this.socket];
-    const words = [programPath('culvert'), 'daemon', '--foreground', ...own];
+    const words = [...before, programPath('culvert'), 'daemon', '--foreground', ...own];
     const daemon = this.#keep(await this.world.laptop.start('culvert daemon', words));
     this.#daemon = daemon;
     await untilAnswers(daemon, () => this.control.call('status'), readyMs);
@@ -231,7 +237,8 @@ export class LabStage {
     await this.control.call('changeSettings', { mode: this.mode, ...ours, ...names });
   }
 
-  async #enroll(): Promise<void> {
+  /** Also where the edge knows the laptop no more. */
+  async enroll(): Promise<void> {
     const { edge, laptop } = this.world;
     const words = ['invite', '--json', '--data', this.#edgeFolder];
     const { stdout } = await edge.run(programPath('culvert-edge'), words, { timeoutMs: readyMs });

@@ -6,7 +6,7 @@
 import type { Log } from '../../shared/core/base/ports.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
 import type { Clock } from '../../shared/node/clock.ts';
-import type { ConnectionState, Reach } from '../connection/state.ts';
+import type { Connected, ConnectionState } from '../connection/state.ts';
 import { afterDelay } from './desk-parts.ts';
 import type { Transport } from './race.ts';
 import { type Arrivals, SlowUdpWatch, slotMs } from './slow-udp.ts';
@@ -14,7 +14,12 @@ import type { TransportDesk } from './transport-desk.ts';
 
 export interface SlowUdpParts {
   readonly state: () => ConnectionState;
-  readonly statusOf: (reach: Reach) => Promise<Pick<DeviceStatus, 'peers'> | undefined>;
+  /** What has passed by now; undefined where nobody can tell. See `arrivalsAtUs`. */
+  readonly arrivals: (state: Connected) => Promise<Arrivals | undefined>;
+  /** Absent: looking costs nothing. */
+  readonly mostLooks?: number;
+  /** Nobody looks for now. */
+  readonly onRest?: () => void;
   readonly desk: Pick<TransportDesk, 'handleFault' | 'forgetFault' | 'takeUdpBack'> & {
     readonly transport: Transport;
   };
@@ -26,18 +31,23 @@ export interface SlowUdpParts {
   readonly schedule?: (work: () => void, delayMs: number) => () => void;
 }
 
+/** So often in a row nobody could tell: nobody looks for now. */
+const mostMissed = 3;
+
 export class SlowUdpDesk {
   readonly #parts: SlowUdpParts;
-  readonly #watch = new SlowUdpWatch();
+  readonly #watch: SlowUdpWatch;
   #edge: string | undefined;
   #cancel: (() => void) | undefined;
   #isLooking = false;
+  #missed = 0;
 
   constructor(parts: SlowUdpParts) {
     this.#parts = parts;
+    this.#watch = new SlowUdpWatch(parts.mostLooks === undefined ? {} : { mostLooks: parts.mostLooks });
   }
 
-  /** The tunnel announced that datagrams are lost. */
+  /** The tunnel announced that datagrams are lost, or that much is sent. */
   handleLoss(): void {
     const { state, desk, mayChoose, clock } = this.#parts;
     const now = state();
@@ -65,6 +75,7 @@ export class SlowUdpDesk {
   }
 
   #end(): void {
+    if (this.#edge !== undefined) this.#parts.onRest?.();
     this.#edge = undefined;
     this.#watch.stop();
     this.#cancel?.();
@@ -72,21 +83,29 @@ export class SlowUdpDesk {
   }
 
   async #look(): Promise<void> {
-    const { state, statusOf, desk, clock, log } = this.#parts;
+    const { state, arrivals, desk, clock, log } = this.#parts;
     const now = state();
     if (now.kind !== 'connected') return;
     this.#isLooking = true;
-    const status = await statusOf(now.reach).catch(() => undefined);
+    const passed = await arrivals(now).catch(() => undefined);
     this.#isLooking = false;
     if (!this.#watch.isAwake) return;
-    if (status !== undefined) {
-      const verdict = this.#watch.tick(arrivalsOf(status), desk.transport, clock.now());
+    this.#missed = passed === undefined ? this.#missed + 1 : 0;
+    if (this.#missed >= mostMissed) {
+      if (this.#watch.isTrying && desk.transport === 'tls') desk.takeUdpBack();
+      this.#watch.giveUp(clock.now());
+    }
+    if (passed !== undefined) {
+      const verdict = this.#watch.tick(passed, desk.transport, clock.now());
       if (verdict !== 'nothing') log.info('UDP loses much of what is loaded', { verdict });
       if (verdict === 'try-tls') desk.handleFault('slow');
       else if (verdict === 'back-to-udp') desk.takeUdpBack();
       else if (verdict === 'give-up') desk.forgetFault();
     }
-    if (!this.#watch.isAwake) return;
+    if (!this.#watch.isAwake) {
+      this.#parts.onRest?.();
+      return;
+    }
     this.#cancel = (this.#parts.schedule ?? afterDelay)(() => {
       this.#cancel = undefined;
       void this.#look();
@@ -94,7 +113,8 @@ export class SlowUdpDesk {
   }
 }
 
-function arrivalsOf({ peers }: Pick<DeviceStatus, 'peers'>): Arrivals {
+/** Of what was sent to us. */
+export function arrivalsAtUs({ peers }: Pick<DeviceStatus, 'peers'>): Arrivals {
   return {
     rxBytes: peers.reduce((sum, { rxBytes }) => sum + rxBytes, 0),
     received: peers.reduce((sum, { arrivals }) => sum + (arrivals?.received ?? 0), 0),

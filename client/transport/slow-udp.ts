@@ -55,7 +55,12 @@ interface Slot {
 
 type Phase =
   | { readonly kind: 'calm' }
-  | { readonly kind: 'watching'; readonly lossAt: MonoMs; readonly slots: readonly Slot[] }
+  | {
+      readonly kind: 'watching';
+      readonly lossAt: MonoMs;
+      readonly slots: readonly Slot[];
+      readonly looks: number;
+    }
   | {
       readonly kind: 'trying';
       readonly since: MonoMs;
@@ -64,22 +69,43 @@ type Phase =
       readonly tlsRates: readonly number[];
     };
 
+export interface SlowUdpWatchOptions {
+  /** Who is told by questions asks so many, and rests where they showed nothing. Absent: looking costs nothing. */
+  readonly mostLooks?: number;
+}
+
 export class SlowUdpWatch {
+  readonly #mostLooks: number;
   #phase: Phase = { kind: 'calm' };
   #last: { readonly at: MonoMs; readonly arrivals: Arrivals } | undefined;
   #restUntil = Number.NEGATIVE_INFINITY;
   #vain = 0;
+
+  /** TLS is on trial. */
+  get isTrying(): boolean {
+    return this.#phase.kind === 'trying';
+  }
+
+  constructor({ mostLooks = Number.POSITIVE_INFINITY }: SlowUdpWatchOptions = {}) {
+    this.#mostLooks = mostLooks;
+  }
 
   /** Whether `tick` is to be called, once in `slotMs`. */
   get isAwake(): boolean {
     return this.#phase.kind !== 'calm';
   }
 
-  /** The tunnel announced loss. */
+  /** The tunnel announced loss, or that much is sent. */
   handleLoss(now: MonoMs): void {
     const phase = this.#phase;
     if (phase.kind === 'trying' || now < this.#restUntil) return;
-    this.#phase = { kind: 'watching', lossAt: now, slots: phase.kind === 'watching' ? phase.slots : [] };
+    const { slots, looks } = phase.kind === 'watching' ? phase : { slots: [], looks: 0 };
+    this.#phase = { kind: 'watching', lossAt: now, slots, looks };
+  }
+
+  /** Nobody can look now. */
+  giveUp(now: MonoMs): void {
+    this.#rest(now);
   }
 
   /** There is no tunnel any more, or another one. */
@@ -129,14 +155,17 @@ export class SlowUdpWatch {
     transport: Transport,
     now: MonoMs,
   ): SlowVerdict {
-    if (transport !== 'udp' || now >= after(phase.lossAt, calmMs)) {
+    const looks = phase.looks + 1;
+    if (transport !== 'udp' || now >= after(phase.lossAt, calmMs) || looks > this.#mostLooks) {
       this.stop();
+      // It was asked for nothing, and may be worth it later.
+      if (this.#mostLooks !== Number.POSITIVE_INFINITY) this.#restUntil = after(now, firstRestMs);
       return 'nothing';
     }
     const isActive = slot !== undefined && slot.received + slot.lost >= activePackets;
     const fresh = phase.slots.filter(({ at }) => now <= after(at, slotsLastMs));
     const slots = (isActive ? [...fresh, slot] : fresh).slice(-slotsKept);
-    this.#phase = { ...phase, slots };
+    this.#phase = { ...phase, slots, looks };
     if (!isActive || !isLossy(slots)) return 'nothing';
     // The best but one: the best may be from before it began.
     const [best = 0, second = best] = slots.map(({ rate }) => rate).toSorted((a, b) => b - a);

@@ -58,6 +58,27 @@ describe('a device that announces', () => {
     expect(kinds(alice)).not.toContain('unanswered');
   });
 
+  test('waits two round trips on a slow link, and a second at most', () => {
+    const late = (delayMs: number): number => {
+      const { world, alice, bob } = pair(250);
+      world.weather.delayMs = delayMs;
+      renew(world, alice, bob);
+      world.run(4 * delayMs);
+      world.weather.loss = 1;
+      world.send(alice, packet(4, 1, 2, 'lost'));
+      for (let ms = 0; ms < 3000; ms += 10) {
+        if (kinds(alice).includes('unanswered')) return ms;
+        world.run(10);
+      }
+      return Number.POSITIVE_INFINITY;
+    };
+
+    expect(late(10)).toBeLessThanOrEqual(260);
+    expect(late(150)).toBeGreaterThanOrEqual(590);
+    expect(late(150)).toBeLessThanOrEqual(660);
+    expect(late(450)).toBeLessThanOrEqual(1010);
+  });
+
   test('says nothing where nobody asked for it', () => {
     const { world, alice } = pair(0);
     world.weather.loss = 1;

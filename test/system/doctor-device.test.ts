@@ -1,7 +1,7 @@
 // `culvert doctor` while the whole device is protected: every bad network of the lab and every fault at the edge, in each
 // mode with a tunnel of the device, in whatever state that led to, and where culvert stopped by itself. What it named is
 // printed as a table and written to a file.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -18,6 +18,9 @@ const modes: readonly Mode[] = ['tunnel', 'tunnel+doh'];
 /** All rows in all modes take ten minutes; else the second mode has those that depend on it. */
 const isWhole = process.env['CULVERT_DOCTOR_TABLE'] === 'all';
 const rowsOfAnyMode: readonly string[] = ['good', 'udp-block', 'dns-hijack', 'stopped by an error'];
+/** Where Debian keeps it; without it the clock stays right. */
+const fakeTime = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/faketime/libfaketimeMT.so.1`;
+const fiveYearsBehind = ['FAKETIME=-5y', 'FAKETIME_DONT_FAKE_MONOTONIC=1'];
 const commandMs = 60_000;
 const steadyMs = 30_000;
 /** A network whose faults come by chance is asked again. */
@@ -42,6 +45,8 @@ interface Outcome {
 }
 
 const isConnected = ({ state }: Status): boolean => state === 'connected';
+/** The edge does not answer any more. */
+const isSilent = ({ state }: Status): boolean => state === 'connecting' || state === 'waiting';
 const shows =
   (code: string) =>
   ({ health }: Status): boolean =>
@@ -170,7 +175,7 @@ describeWith({ namespaces: true, tools: ['ip', 'nft', 'ping'] }, 'the doctor of 
     },
   };
 
-  const alone: readonly Row[] = [
+  const alone: Row[] = [
     {
       title: 'cloud firewall closed',
       fault: 'edge-firewall',
@@ -215,6 +220,26 @@ describeWith({ namespaces: true, tools: ['ip', 'nft', 'ping'] }, 'the doctor of 
       ...stopped,
     },
   ];
+  const forgotten: Row = {
+    title: 'device removed at the edge',
+    fault: 'key-revoked',
+    after: () => edge('device', 'remove', 'laptop'),
+    isReached: isSilent,
+    undo: async () => {
+      await stage.control.call('disconnect');
+      await until(({ state }) => state === 'off');
+      await stage.control.call('removeEdge', { name: 'home' });
+      await stage.enroll();
+    },
+  };
+  const wrongClock: Row = {
+    title: 'clock five years behind',
+    fault: 'clock-off',
+    before: () => stage.restartDaemon(['env', `LD_PRELOAD=${fakeTime}`, ...fiveYearsBehind]),
+    isReached: isSilent,
+    undo: () => stage.restartDaemon(),
+  };
+  alone.push(forgotten, ...(existsSync(fakeTime) ? [wrongClock] : []));
   const amongOthers: readonly Row[] = [
     inNetwork('good', 'healthy', isConnected),
     inNetwork('portal', 'portal', ({ state }) => state === 'portal'),

@@ -10,6 +10,21 @@ import { describeWith } from '../support/requires.ts';
 
 const edgeEntry = fileURLToPath(new URL('../../edge/main.ts', import.meta.url));
 const clientEntry = fileURLToPath(new URL('../../client/main.ts', import.meta.url));
+/** Says something, hears nothing, and waits: what an idle connection of a browser does. Tells what became of it. */
+const waiter = `const socket = require('node:net').connect(80, ${JSON.stringify(places.web)}, () => {
+  socket.write('POST / HTTP/1.1\\r\\nHost: web\\r\\nContent-Length: 9\\r\\n\\r\\n');
+  console.log('open');
+}).on('error', ({ code }) => console.log('ended ' + code)).on('close', () => console.log('closed')).resume();`;
+/** Whether this kernel ends a connection on demand (CONFIG_INET_DIAG_DESTROY): it tries one of its own. */
+const cutter = `const net = require('node:net');
+const server = net.createServer((socket) => socket.on('error', () => 0)).listen(0, '127.0.0.1', () => {
+  const { port } = server.address();
+  const say = (word) => { console.log(word); process.exit(0); };
+  net.connect(port, '127.0.0.1', () => {
+    require('node:child_process').spawnSync('ss', ['-KHnt', 'dport', '=', ':' + port]);
+    setTimeout(say, 3000, 'no');
+  }).on('error', () => say('yes')).resume();
+});`;
 const patience = { timeout: 60_000, interval: 50 };
 const slow = { timeoutMs: 60_000 };
 
@@ -72,11 +87,18 @@ describeWith({ namespaces: true, tools: ['ip', 'nft'] }, 'two edges and a whole 
     // The newest is used; its pages come from the router's own side of the web.
     await untilSeenFrom('198.51.100.1');
 
+    const { stdout: cuts } = await world.laptop.run(process.execPath, ['-e', cutter], slow);
+    const idle = await world.laptop.start('an idle connection', [process.execPath, '-e', waiter]);
+    await idle.waitFor(/^open$/m, slow.timeoutMs);
+
     const died = performance.now();
     await second.end('SIGKILL');
     await untilSeenFrom(places.edge);
     const tookMs = performance.now() - died;
     process.stdout.write(`\nfailover of a whole device: ${Math.round(tookMs)} ms\n`);
+    if (cuts.trim() === 'yes') await idle.waitFor(/^ended ECONNABORTED$/m, slow.timeoutMs);
+    else process.stdout.write('this kernel ends no connections: programs wait\n');
+    await idle.end();
 
     expect(tookMs).toBeLessThan(process.env['CI'] === 'true' ? 20_000 : 12_000);
     const status = await control.call('status');

@@ -11,6 +11,7 @@ import type { RoutesPort } from '../../driver/ports.ts';
 import { noSplit, type SplitView } from '../../split/view.ts';
 import type { Journal } from '../journal.ts';
 import type { SysctlFiles } from '../sysctl.ts';
+import { cutConnections } from './cut-connections.ts';
 import { type Family, planRoutes, type RoutesPlan, type RulePlan, tunnelTable } from './plan.ts';
 
 const validMark = 'net/ipv4/conf/all/src_valid_mark';
@@ -42,21 +43,28 @@ export class IpRoutes implements RoutesPort {
     return this.#inTurn(async () => {
       const wanted = this.#planned(plan);
       if (wanted.needsValidMark) this.#allowMarkedReplies();
-      await this.#dropAddresses(wanted);
+      const gone = await this.#dropAddresses(wanted);
       await this.#options.run('ip', ['-batch', '-'], { stdin: lines(wanted.link) });
       await this.#take(wanted);
+      // Last: whoever tries again at once finds the other tunnel's routes.
+      await cutConnections(this.#options.run, gone, this.#options.log);
     });
   }
 
-  /** Of the edge before, where its interface was kept. First: a later address in the same network would go with it. */
-  async #dropAddresses({ shape }: RoutesPlan): Promise<void> {
+  /**
+   * Of the edge before, where its interface was kept. First: a later address in the same network would go with it. Returns
+   * the addresses that this machine has no more.
+   */
+  async #dropAddresses({ shape }: RoutesPlan): Promise<readonly string[]> {
     const before = this.#plan?.shape;
-    if (before?.interfaceName !== shape.interfaceName) return;
+    if (before?.interfaceName !== shape.interfaceName) return [];
     const old = before.addresses.filter((one) => !shape.addresses.includes(one));
-    if (old.length === 0) return;
+    if (old.length === 0) return [];
     const words = old.map((prefix) => `address del ${prefix} dev ${shape.interfaceName}`);
     // Where the interface is a new one they are gone already.
     await this.#options.run('ip', ['-force', '-batch', '-'], { stdin: lines(words), allowFailure: true });
+    const present = new Set(shape.addresses.map(withoutLength));
+    return old.map(withoutLength).filter((one) => !present.has(one));
   }
 
   /** What goes around the tunnel is something else now. */
@@ -201,6 +209,10 @@ export class IpRoutes implements RoutesPort {
 /** Of a rule: it is the one that we want. */
 function isThere(error: unknown): boolean {
   return error instanceof CulvertError && error.errno === EEXIST;
+}
+
+function withoutLength(prefix: string): string {
+  return prefix.split('/')[0] ?? prefix;
 }
 
 function isSame(a: RulePlan, b: RulePlan): boolean {

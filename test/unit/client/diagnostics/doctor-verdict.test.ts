@@ -68,6 +68,12 @@ const rows: readonly (readonly [string, NetFacts, FaultCode])[] = [
     { ...well, tunnel: { ...well.tunnel, transport: 'tls', udpFault: 'slow' } },
     'udp-throttled',
   ],
+  [
+    'the tunnel works, and the clock is wrong by years',
+    withEdge({ api: { ...api, clockAheadMs: -5 * 365 * 86_400_000 } }, well),
+    'clock-off',
+  ],
+  ['the clock is two minutes ahead', withEdge({ api: { ...api, clockAheadMs: 120_000 } }, well), 'healthy'],
   ['datagrams are lost on the way', withEdge({ uplinkLossPercent: 3 }, well), 'packets-lost'],
   ['a datagram of many is lost', withEdge({ uplinkLossPercent: 0.5 }, well), 'healthy'],
   ['the way takes small packets alone', withEdge({ pathMtu: 1280 }, well), 'narrow-path'],

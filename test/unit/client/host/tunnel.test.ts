@@ -132,6 +132,32 @@ describe('the tunnel of a whole device', () => {
     expect(threads.map(({ stopped }) => stopped)).toEqual([true, true]);
   });
 
+  test('waits for nobody who would look at it', async () => {
+    const threads: FakeThread[] = [];
+    let closed = 0;
+    let served: () => void = () => undefined;
+    const tunnel = new HostTunnel({
+      startThread: async () => {
+        const thread = new FakeThread();
+        threads.push(thread);
+        return thread;
+      },
+      serveUapi: () =>
+        new Promise((resolve) => {
+          served = () => resolve({ path: '', close: async () => void closed++ });
+        }),
+      onUnanswered: () => undefined,
+      log: silentLog,
+    });
+
+    await tunnel.start(plan(), () => undefined);
+    const stopped = tunnel.stop();
+    served();
+    await stopped;
+
+    expect({ closed, stopped: threads[0]?.stopped }).toEqual({ closed: 1, stopped: true });
+  });
+
   test('ends what was kept where no tunnel follows', async () => {
     const { tunnel, threads, start } = world();
     await start();

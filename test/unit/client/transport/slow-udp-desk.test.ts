@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ConnectionState } from '../../../../client/connection/state.ts';
 import type { Transport } from '../../../../client/transport/race.ts';
-import { SlowUdpDesk } from '../../../../client/transport/slow-udp-desk.ts';
+import { arrivalsAtUs, SlowUdpDesk } from '../../../../client/transport/slow-udp-desk.ts';
 import type { Log } from '../../../../shared/core/base/ports.ts';
 import { monoMs } from '../../../../shared/core/base/time.ts';
 import type { PeerStatus } from '../../../../shared/core/tunnel/config.ts';
@@ -24,6 +24,8 @@ let transport: Transport;
 let told: string[];
 let looks: number;
 let isAllowed: boolean;
+let isTold: boolean;
+let rests: number;
 let arrived: { bytes: number; received: number; lost: number };
 let desk: SlowUdpDesk;
 
@@ -56,14 +58,17 @@ beforeEach(() => {
   told = [];
   looks = 0;
   isAllowed = true;
+  isTold = true;
+  rests = 0;
   arrived = { bytes: 0, received: 0, lost: 0 };
   desk = new SlowUdpDesk({
     state: () => state,
-    statusOf: async () => {
+    arrivals: async () => {
       looks++;
+      if (!isTold) return undefined;
       const { bytes, received, lost } = arrived;
       const peer: Partial<PeerStatus> = { rxBytes: bytes, arrivals: { received, lost } };
-      return { peers: [peer as PeerStatus] };
+      return arrivalsAtUs({ peers: [peer as PeerStatus] });
     },
     desk: {
       get transport() {
@@ -79,6 +84,7 @@ beforeEach(() => {
         transport = 'udp';
       },
     },
+    onRest: () => void rests++,
     mayChoose: () => isAllowed,
     clock: { now: () => monoMs(now) },
     log: quiet,
@@ -121,6 +127,23 @@ describe('the desk of slow UDP', () => {
     await seconds(20, throttled);
 
     expect([looks, told]).toEqual([0, []]);
+  });
+
+  it('rests where nobody can tell what passes, and says so', async () => {
+    isTold = false;
+
+    await seconds(20, throttled);
+
+    expect([looks, told, rests, timers.length]).toEqual([3, [], 1, 0]);
+  });
+
+  it('takes the tunnel back where nobody can tell what TLS carries', async () => {
+    await seconds(5, throttled);
+    isTold = false;
+    await seconds(5, throttled);
+
+    expect(told).toEqual(['slow', 'back']);
+    expect(timers).toEqual([]);
   });
 
   it('stops with the tunnel', async () => {

@@ -17,12 +17,16 @@ const fast: Second = { received: 400, lost: 0 };
 
 /** A tunnel whose seconds are played one after the other. */
 class Line {
-  readonly watch = new SlowUdpWatch();
+  readonly watch: SlowUdpWatch;
   now: MonoMs = monoMs(1000);
   transport: Transport = 'udp';
   #rxBytes = 0;
   #received = 0;
   #lost = 0;
+
+  constructor(mostLooks?: number) {
+    this.watch = new SlowUdpWatch(mostLooks === undefined ? {} : { mostLooks });
+  }
 
   /** What was said, without the silences. The device announces as it does: four lost, and then once a second. */
   play(second: Second, times = 1): SlowVerdict[] {
@@ -170,6 +174,24 @@ describe('the watch on slow UDP', () => {
     line.watch.handleMove();
 
     expect(line.untilTrial(throttled)).toBeLessThanOrEqual(5);
+  });
+
+  it('looks so often and no more where looking costs something, and then rests', () => {
+    const line = new Line(8);
+
+    const said: SlowVerdict[] = [];
+    for (let i = 1; i <= 9; i++) {
+      line.watch.handleLoss(line.now);
+      expect(line.watch.isAwake).toBe(true);
+      said.push(...line.play(fast));
+    }
+    line.watch.handleLoss(line.now);
+
+    expect(said).toEqual([]);
+    expect(line.watch.isAwake).toBe(false);
+    line.now = after(line.now, firstRestMs);
+    line.watch.handleLoss(line.now);
+    expect(line.watch.isAwake).toBe(true);
   });
 
   it('takes no second for one in which the program stood still, or had another tunnel', () => {
