@@ -18,7 +18,7 @@ import { loadNative } from '../../shared/node/ffi/native.ts';
 import { processCalls } from '../../shared/node/ffi/process-calls.ts';
 import { splice } from '../../shared/node/flows/splice.ts';
 import { FlowHost } from '../../shared/node/flows/stack-host.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { recommendedTunRead, TunLinux } from '../../shared/node/tun/tun-linux.ts';
 import { TunNetstack } from '../../shared/node/tun/tun-netstack.ts';
 import { FlowRelay } from './flow-relay.ts';

@@ -81,13 +81,13 @@ export class SlowUdpWatch {
   #restUntil = Number.NEGATIVE_INFINITY;
   #vain = 0;
 
+  constructor({ mostLooks = Number.POSITIVE_INFINITY }: SlowUdpWatchOptions = {}) {
+    this.#mostLooks = mostLooks;
+  }
+
   /** TLS is on trial. */
   get isTrying(): boolean {
     return this.#phase.kind === 'trying';
-  }
-
-  constructor({ mostLooks = Number.POSITIVE_INFINITY }: SlowUdpWatchOptions = {}) {
-    this.#mostLooks = mostLooks;
   }
 
   /** Whether `tick` is to be called, once in `slotMs`. */

@@ -44,9 +44,6 @@ export function programLog(options: { readonly name: string; readonly level: str
   return createLog({ level: parseLogLevel(options.level) ?? 'error', format: 'plain', part: options.name });
 }
 
-/** A log that says nothing, for tests and for callers without one. */
-export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** A level by its name; 'verbose' is the word of WireGuard's tools for debug. */
 export function parseLogLevel(text: string | undefined): LogLevel | undefined {
   if (text === 'verbose') return 'debug';

@@ -7,7 +7,7 @@ import { Gateway } from '../../edge/gateway/gateway.ts';
 import { systemClock } from '../../shared/node/clock.ts';
 import { systemEntropy } from '../../shared/node/entropy.ts';
 import { growHeapSlowly } from '../../shared/node/heap.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { openReplyPort } from '../../shared/node/udp/open-reply.ts';
 import { openReplyDgram } from '../../shared/node/udp/reply-dgram.ts';
 

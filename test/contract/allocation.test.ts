@@ -23,7 +23,7 @@ import { DataplaneLoop } from '../../shared/node/dataplane/loop.ts';
 import { systemEntropy } from '../../shared/node/entropy.ts';
 import { requireLibc } from '../../shared/node/ffi/libc.ts';
 import { WorkerMemory } from '../../shared/node/ffi/memory.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import type { TunPort } from '../../shared/node/tun/port.ts';
 import { UdpLinux } from '../../shared/node/udp/udp-linux.ts';
 import { bytesAllocated } from '../support/allocation.ts';

@@ -16,7 +16,7 @@ import { systemEntropy } from '../../shared/node/entropy.ts';
 import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import type { FlowBackend } from '../../shared/node/flows/contract.ts';
 import { startFlowThread } from '../../shared/node/flows/flow-thread-link.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { firstVersionFields, fullFields, rulesOf } from '../support/disguises.ts';
 import { seededKey } from '../support/seeded.ts';
 

@@ -22,7 +22,7 @@ import { systemClock } from '../../shared/node/clock.ts';
 import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import { Forwarder } from '../../shared/node/flows/forwarder.ts';
 import { StackTunnel } from '../../shared/node/flows/stack-tunnel.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { DirectDialer } from '../support/direct-dialer.ts';
 import { egressPathContract, type PathBench, readAll } from './egress-path.ts';
 

@@ -8,7 +8,7 @@ import { portableSuite } from '../../shared/core/crypto/portable.ts';
 import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import type { FlowBackend } from '../../shared/node/flows/contract.ts';
 import { startFlowThread } from '../../shared/node/flows/flow-thread-link.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { seededKey } from '../support/seeded.ts';
 
 const entry = new URL('../support/flow-role-program.ts', import.meta.url);

@@ -22,7 +22,7 @@ import type { FlowEnd } from '../../shared/core/netstack/events.ts';
 import { systemClock } from '../../shared/node/clock.ts';
 import { Forwarder } from '../../shared/node/flows/forwarder.ts';
 import { StackTunnel } from '../../shared/node/flows/stack-tunnel.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { DirectDialer } from '../support/direct-dialer.ts';
 
 const loopback = Uint8Array.of(127, 0, 0, 1);

@@ -6,7 +6,7 @@ import { openEgressRehearsal } from '../../edge/egress/rehearsal.ts';
 import { systemClock } from '../../shared/node/clock.ts';
 import { systemEntropy } from '../../shared/node/entropy.ts';
 import type { Rehearsal } from '../../shared/node/flows/quiet-rehearsal.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 
 const parts = { clock: systemClock(), entropy: systemEntropy(), log: silentLog };
 const kinds: readonly (readonly [string, () => Promise<Rehearsal>])[] = [

@@ -13,7 +13,7 @@ import { recordType } from '../../shared/core/dns/types.ts';
 import { writeQuery } from '../../shared/core/dns/writer.ts';
 import { processClock } from '../../shared/node/clock.ts';
 import { systemEntropy } from '../../shared/node/entropy.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { describeWith } from '../support/requires.ts';
 import { createTestCa, type TestCa } from '../support/test-ca.ts';
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { SocksDialer } from '../../client/exec/socks-dialer.ts';
 import { ProxyServer } from '../../client/proxy/server.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { DirectDialer } from '../support/direct-dialer.ts';
 import { type DialerWorld, dialerContract } from './dialer.ts';
 import { loopbackServers } from './loopback-servers.ts';

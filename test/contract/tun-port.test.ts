@@ -17,7 +17,7 @@ import {
   TUNSETIFF,
   TUNSETOFFLOAD,
 } from '../../shared/node/ffi/structs.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { TunLinux, type TunLinuxOptions } from '../../shared/node/tun/tun-linux.ts';
 import { TunMemory } from '../../shared/node/tun/tun-memory.ts';
 import { describeWith } from '../support/requires.ts';

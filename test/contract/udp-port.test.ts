@@ -2,7 +2,7 @@ import { describe } from 'vitest';
 import { ffiAvailable, type Libc } from '../../shared/node/ffi/libc.ts';
 import { WorkerMemory } from '../../shared/node/ffi/memory.ts';
 import { IPPROTO_UDP } from '../../shared/node/ffi/structs.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { UdpDgram } from '../../shared/node/udp/udp-dgram.ts';
 import { UdpLinux } from '../../shared/node/udp/udp-linux.ts';
 import { UdpWire } from '../../shared/node/udp/udp-memory.ts';

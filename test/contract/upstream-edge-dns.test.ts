@@ -9,7 +9,7 @@ import {
 import type { DnsMessage } from '../../shared/core/dns/reader.ts';
 import { ednsOption, rcode, recordType } from '../../shared/core/dns/types.ts';
 import { processClock } from '../../shared/node/clock.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { a, extendedErrorCodes, parsed, testAnswer, testQuery, txt } from '../support/dns-messages.ts';
 import { startServer, type TestServer } from '../support/dns-servers.ts';
 import { checkNeeds, describeWith } from '../support/requires.ts';

@@ -3,12 +3,12 @@ import { constants } from 'node:http2';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readMessage } from '../../shared/core/dns/reader.ts';
 import { recordType } from '../../shared/core/dns/types.ts';
-import { silentLog } from '../../shared/node/log.ts';
 import { systemDial } from '../../shared/node/resolver/tls-dial.ts';
 import { dotTimes, type Upstream } from '../../shared/node/resolver/upstream.ts';
 import { createDohUpstream } from '../../shared/node/resolver/upstream-doh.ts';
 import { createDotUpstream, createTcpUpstream } from '../../shared/node/resolver/upstream-dot.ts';
 import { createPlainUpstream } from '../../shared/node/resolver/upstream-plain.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { testAnswer, testQuery } from '../support/dns-messages.ts';
 import {
   answerAll,

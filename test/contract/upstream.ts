@@ -6,7 +6,6 @@ import { monoMs } from '../../shared/core/base/time.ts';
 import { readMessage } from '../../shared/core/dns/reader.ts';
 import { recordType } from '../../shared/core/dns/types.ts';
 import { type Clock, processClock } from '../../shared/node/clock.ts';
-import { silentLog } from '../../shared/node/log.ts';
 import { systemDial } from '../../shared/node/resolver/tls-dial.ts';
 import {
   dotTimes,
@@ -15,6 +14,7 @@ import {
   type UpstreamTarget,
   type UpstreamTimes,
 } from '../../shared/node/resolver/upstream.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { testAnswer, testQuery, txt } from '../support/dns-messages.ts';
 import { answerAll, type ServerKind, startServer, type TestServer } from '../support/dns-servers.ts';
 import type { TestCa, TestCertificate } from '../support/test-ca.ts';

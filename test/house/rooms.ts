@@ -26,6 +26,7 @@ export const nodeRooms: readonly string[] = [
   'ffi',
   'clock.ts',
   'entropy.ts',
+  'silent-log.ts',
   'log.ts',
   'run.ts',
   'hold.ts',

@@ -4,7 +4,7 @@ import { parseAddress } from '../../shared/core/base/ip.ts';
 import { portableSuite } from '../../shared/core/crypto/portable.ts';
 import type { FlowBackend } from '../../shared/node/flows/contract.ts';
 import { startFlowThread } from '../../shared/node/flows/flow-thread-link.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { seededEntropy } from './seeded.ts';
 
 const addresses = ['10.9.0.1', '10.9.0.2'] as const;

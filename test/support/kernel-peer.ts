@@ -14,7 +14,7 @@ import { PacketBatch } from '../../shared/core/packet/batch.ts';
 import { systemClock } from '../../shared/node/clock.ts';
 import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import { WorkerMemory } from '../../shared/node/ffi/memory.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { TunLinux } from '../../shared/node/tun/tun-linux.ts';
 import { seededEntropy, seededRandom } from './seeded.ts';
 

@@ -12,7 +12,7 @@ import {
 } from '../../client/proxy/dialer.ts';
 import type { ProxyLimits } from '../../client/proxy/limits.ts';
 import { ProxyServer } from '../../client/proxy/server.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { streamPair } from './stream-pair.ts';
 
 /** Turns of the event loop after which everything in memory has arrived. */

@@ -15,7 +15,7 @@ import { parseAddress } from '../../shared/core/base/ip.ts';
 import type { FlowBackend } from '../../shared/node/flows/contract.ts';
 import { startFlowThread } from '../../shared/node/flows/flow-thread-link.ts';
 import { Child } from '../../shared/node/lab/child.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import type { ClientAnswer } from './support/flow-client-program.ts';
 
 const edgeProgram = new URL('../../node_modules/.bin/culvert-edge', import.meta.url).pathname;

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ProxyServer } from '../../client/proxy/server.ts';
 import { downloadBps, openPage, roundTripMs } from '../../client/start/through-proxy.ts';
-import { silentLog } from '../../shared/node/log.ts';
+import { silentLog } from '../../shared/node/silent-log.ts';
 import { DirectDialer } from '../support/direct-dialer.ts';
 
 const long = 'x'.repeat(300_000);

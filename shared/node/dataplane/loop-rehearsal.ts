@@ -18,7 +18,7 @@ import type { Clock } from '../clock.ts';
 import type { Libc } from '../ffi/libc.ts';
 import type { WorkerMemory } from '../ffi/memory.ts';
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from '../ffi/structs.ts';
-import { silentLog } from '../log.ts';
+import { silentLog } from '../silent-log.ts';
 import { TunLinux } from '../tun/tun-linux.ts';
 import { UdpLinux } from '../udp/udp-linux.ts';
 import type { LoopBatches } from './batches.ts';

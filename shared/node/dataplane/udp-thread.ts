@@ -7,7 +7,7 @@ import { workerData } from 'node:worker_threads';
 import { CulvertError } from '../../core/control/codes.ts';
 import { requireLibc } from '../ffi/libc.ts';
 import { WorkerMemory } from '../ffi/memory.ts';
-import { silentLog } from '../log.ts';
+import { silentLog } from '../silent-log.ts';
 import { UdpDgram } from '../udp/udp-dgram.ts';
 import { loopBatches, loopBatchesBytes } from './batches.ts';
 import { Ring } from './ring.ts';

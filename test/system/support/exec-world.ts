@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Dialer, UdpFlow } from '../../../client/proxy/dialer.ts';
 import { ProxyServer } from '../../../client/proxy/server.ts';
 import type { Status } from '../../../shared/core/control/status.ts';
-import { silentLog } from '../../../shared/node/log.ts';
+import { silentLog } from '../../../shared/node/silent-log.ts';
 import { DirectDialer } from '../../support/direct-dialer.ts';
 
 export const farAddress = '203.0.113.5';

@@ -4,7 +4,7 @@
 import { createInterface } from 'node:readline';
 import type { DeviceChange, PeerChange } from '../../../shared/core/tunnel/config.ts';
 import { startShardedTunnel } from '../../../shared/node/dataplane/sharded-backend.ts';
-import { silentLog } from '../../../shared/node/log.ts';
+import { silentLog } from '../../../shared/node/silent-log.ts';
 
 interface Command {
   readonly home?: number;

@@ -1,7 +1,7 @@
 // An upstream proxy on loopback for a path of an edge: this product's own proxy with sockets of the system.
 import { readFileSync } from 'node:fs';
 import { ProxyServer } from '../../../client/proxy/server.ts';
-import { silentLog } from '../../../shared/node/log.ts';
+import { silentLog } from '../../../shared/node/silent-log.ts';
 import { DirectDialer } from '../../support/direct-dialer.ts';
 
 const [port = '1080', passwordFile = ''] = process.argv.slice(2);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { defaultSettings } from '../../../client/settings/schema.ts';
 import { makeTunnels, type TunnelSideParts } from '../../../client/tunnel-side.ts';
-import { silentLog } from '../../../shared/node/log.ts';
+import { silentLog } from '../../../shared/node/silent-log.ts';
 
 test('a kernel that was asked for is not started for TLS, which it cannot be carried in', async () => {
   const current = { ...defaultSettings, transport: 'tls', 'tunnel.backend': 'kernel' };

@@ -17,8 +17,8 @@ import { type HostChange, HostJournal, type HostPlace } from '../../../edge/host
 import { applyGuard } from '../../../edge/host/kernel-nat.ts';
 import { undoJournal } from '../../../edge/host/undo.ts';
 import { CulvertError } from '../../../shared/core/control/codes.ts';
-import { silentLog } from '../../../shared/node/log.ts';
 import type { Run } from '../../../shared/node/run.ts';
+import { silentLog } from '../../../shared/node/silent-log.ts';
 
 const here: HostPlace = { boot: 'boot-1', netns: 'net:[1]' };
 const table: HostChange = { kind: 'nft-table', table: 'culvert_edge' };

@@ -7,7 +7,7 @@ import { runCli } from '../../../../client/cli/cli.ts';
 import type { CliContext } from '../../../../client/cli/context.ts';
 import type { Status } from '../../../../shared/core/control/status.ts';
 import { type ControlServer, serveControl } from '../../../../shared/node/control/socket-server.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const report = 'culvert report\n\n== status\n[name-1]\n';
 let folder = '';

@@ -6,7 +6,7 @@ import { RestDesk } from '../../../../client/control/rest-desk.ts';
 import type { StoredPause } from '../../../../client/liveness/rest.ts';
 import { changeSettings, defaultSettings, type Settings } from '../../../../client/settings/schema.ts';
 import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 let now = 0;
 let sent: ConnectionEvent[] = [];

@@ -7,7 +7,7 @@ import { resume } from '../../../../client/driver/resume.ts';
 import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
 import { CulvertError } from '../../../../shared/core/control/codes.ts';
 import { parseWgConfig } from '../../../../shared/core/uapi/wg-config.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const key = `${'A'.repeat(42)}E=`;
 const conf = `[Interface]\nPrivateKey = ${key}\nAddress = 10.9.0.2/24\n[Peer]\nPublicKey = ${key}\nEndpoint = 192.0.2.1:51820\nAllowedIPs = 0.0.0.0/0\n`;

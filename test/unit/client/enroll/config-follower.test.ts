@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { ConfigFollower } from '../../../../client/enroll/config-follower.ts';
 import type { EdgeEvents } from '../../../../client/enroll/edge-events.ts';
 import type { ConfigEvent } from '../../../../shared/core/registration/config-events.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 let connected: string | undefined;
 let changed: boolean;

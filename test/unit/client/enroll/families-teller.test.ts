@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FamiliesTeller } from '../../../../client/enroll/families-teller.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 function world() {
   const told: string[] = [];

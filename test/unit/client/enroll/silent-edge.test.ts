@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { SilentEdge } from '../../../../client/enroll/silent-edge.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 function arrangement() {
   const world = {

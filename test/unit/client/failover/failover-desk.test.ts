@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { ConnectionState } from '../../../../client/connection/state.ts';
 import { FailoverDesk } from '../../../../client/failover/failover-desk.ts';
 import { type MonoMs, monoMs } from '../../../../shared/core/base/time.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const place = { address: '192.0.2.9', port: 51820 };
 

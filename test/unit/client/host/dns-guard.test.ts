@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { userIdIn } from '../../../../client/host/dns/other-resolver.ts';
 import { DnsGuard, guardRules } from '../../../../client/host/firewall/dns-guard.ts';
 import type { Hold } from '../../../../shared/node/hold.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 test('lets loopback and our own questions through, refuses the rest, and belongs to its program', () => {
   expect(guardRules(undefined)).toMatchInlineSnapshot(`

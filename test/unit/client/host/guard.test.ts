@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { HostGuard } from '../../../../client/host/guard.ts';
 import { monoMs } from '../../../../shared/core/base/time.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 function makeWorld(verdicts: (boolean | Error)[]) {
   let nowMs = 0;

@@ -12,8 +12,8 @@ import { IpRoutes } from '../../../../client/host/routes/ip-route.ts';
 import { planRoutes } from '../../../../client/host/routes/plan.ts';
 import { ruleOf, type SplitRule } from '../../../../client/split/rules.ts';
 import { noSplit, type SplitView } from '../../../../client/split/view.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
 import type { Run } from '../../../../shared/node/run.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 let folder = '';
 let journal: Journal;

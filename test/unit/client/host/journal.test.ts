@@ -18,8 +18,8 @@ import { IpRoutes } from '../../../../client/host/routes/ip-route.ts';
 import { planRoutes } from '../../../../client/host/routes/plan.ts';
 import type { SysctlFiles } from '../../../../client/host/sysctl.ts';
 import { CulvertError } from '../../../../shared/core/control/codes.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
 import type { Run } from '../../../../shared/node/run.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const place = { boot: 'b1', netns: 'net:[1]' };
 const table: HostChange = { kind: 'nft-table', family: 'inet', table: 'culvert' };

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { MtuKeeper } from '../../../../client/host/path-mtu.ts';
 import { type MonoMs, monoMs, unixMs } from '../../../../shared/core/base/time.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const plan = { address: '10.83.0.1', port: 53, from: '10.83.0.2', interfaceName: 'cv0', most: 1420 };
 

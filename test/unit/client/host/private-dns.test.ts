@@ -5,7 +5,7 @@ import { DnsGuard } from '../../../../client/host/firewall/dns-guard.ts';
 import { HostDns } from '../../../../client/host/private-dns.ts';
 import type { PrivateDns, PrivateDnsSettings } from '../../../../client/resolver/private-dns.ts';
 import type { Hold } from '../../../../shared/node/hold.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const place = { address: '127.0.83.53', port: 53 };
 

@@ -9,7 +9,7 @@ import type { TunnelEvent } from '../../../../shared/core/tunnel/events.ts';
 import { emptyStatus } from '../../../../shared/core/uapi/device-change.ts';
 import { parseWgConfig } from '../../../../shared/core/uapi/wg-config.ts';
 import type { FlowBackend } from '../../../../shared/node/flows/contract.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const key = `${'A'.repeat(42)}E=`;
 const publicKey = new Uint8Array(32);

@@ -8,7 +8,7 @@ import { SplitFiles } from '../../../../client/settings/split-files.ts';
 import { formatRules, maxRules, ruleOf, type SplitRule } from '../../../../client/split/rules.ts';
 import { parseAddress } from '../../../../shared/core/base/ip.ts';
 import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 let folder = '';
 beforeEach(() => {

@@ -8,7 +8,7 @@ import { emptyStatus } from '../../../../shared/core/uapi/device-change.ts';
 import { zeroKey } from '../../../../shared/core/uapi/values.ts';
 import { parseWgConfig } from '../../../../shared/core/uapi/wg-config.ts';
 import type { TunnelBackend } from '../../../../shared/node/dataplane/messages.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const key = `${'A'.repeat(42)}E=`;
 

@@ -5,7 +5,7 @@ import type { TunnelPort } from '../../../../client/driver/ports.ts';
 import { hostHealth } from '../../../../client/host/surroundings.ts';
 import { Vitals } from '../../../../client/host/vitals.ts';
 import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const endpoints = [{ peer: 0, address: '203.0.113.1', port: 51820 }];
 const about = { reach: 'device', edge: 'home', endpoints } as const;

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ProxyServer } from '../../../../client/proxy/server.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 import { listenTo, proxyWorld, StubDialer, settle } from '../../../support/proxy-world.ts';
 
 const socks5 = Uint8Array.from([5, 1, 0, 5, 1, 0, 3, 9, ...Buffer.from('a.example'), 0, 80]);

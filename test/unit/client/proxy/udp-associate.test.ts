@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ProxyServer } from '../../../../client/proxy/server.ts';
 import { encodeDatagramHeader, parseDatagram } from '../../../../client/proxy/socks5-wire.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 import { DirectDialer } from '../../../support/direct-dialer.ts';
 import { StubDialer } from '../../../support/proxy-world.ts';
 

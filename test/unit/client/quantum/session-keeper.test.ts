@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { NoSessions, SessionKeeper, type SessionKeys } from '../../../../client/quantum/session-keeper.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 interface Waiting {
   readonly delayMs: number;

@@ -8,7 +8,7 @@ import { receiptText } from '../../../../client/receipt/receipt-text.ts';
 import { dialSystem } from '../../../../client/receipt/ways-in.ts';
 import { Gateway } from '../../../../edge/gateway/gateway.ts';
 import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const servers: Server[] = [];
 afterEach(() => {

@@ -16,7 +16,7 @@ import {
 } from '../../../../edge/registration/certificate.ts';
 import { type HttpsListener, listenHttps } from '../../../../edge/registration/https-listener.ts';
 import { unixMs } from '../../../../shared/core/base/time.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 import { FakeAuthority } from '../../../support/fake-authority.ts';
 import { seededEntropy } from '../../../support/seeded.ts';
 

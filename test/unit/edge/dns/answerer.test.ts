@@ -11,7 +11,7 @@ import { formatAddress, parseAddress } from '../../../../shared/core/base/ip.ts'
 import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
 import type { DnsMessage } from '../../../../shared/core/dns/reader.ts';
 import { extendedError, rcode, recordType } from '../../../../shared/core/dns/types.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 import { extendedErrorCodes, parsed, testQuery } from '../../../support/dns-messages.ts';
 import { seededEntropy } from '../../../support/seeded.ts';
 

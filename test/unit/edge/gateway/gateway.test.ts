@@ -7,7 +7,7 @@ import type { AskerDetails } from '../../../../edge/dns/answerer.ts';
 import { Gateway } from '../../../../edge/gateway/gateway.ts';
 import { gatewayPage, type PageRequest } from '../../../../edge/gateway/pages.ts';
 import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 import { streamPair } from '../../../support/stream-pair.ts';
 
 const facts = {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { ConnectionTracking } from '../../../../edge/host/connection-tracking.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 const v4Line =
   'ipv4     2 tcp      6 431999 ESTABLISHED src=10.83.0.2 dst=192.0.2.7 sport=4 dport=443 src=192.0.2.7 dst=198.51.100.1 sport=443 dport=4 [ASSURED] mark=0 zone=0 use=2';

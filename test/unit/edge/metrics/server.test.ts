@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { EdgeStatus } from '../../../../edge/admin/status.ts';
 import { serveMetrics } from '../../../../edge/metrics/server.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 
 /** Another one for each test: kept connections would lead to the server before. */
 let port = 21_000 + (process.pid % 9000);

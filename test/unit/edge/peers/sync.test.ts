@@ -5,7 +5,7 @@ import { DeviceSync } from '../../../../edge/peers/sync.ts';
 import type { DeviceChanges } from '../../../../edge/peers/sync-plan.ts';
 import { type UnixMs, unixMs } from '../../../../shared/core/base/time.ts';
 import type { PeerChange } from '../../../../shared/core/tunnel/config.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 import { act, keyOf, newDevice, start } from '../../../contract/peer-store-arrangement.ts';
 
 /** What a tunnel would have after all changes. */

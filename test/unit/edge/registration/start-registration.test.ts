@@ -17,7 +17,7 @@ import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
 import type { PeerChange } from '../../../../shared/core/tunnel/config.ts';
 import type { TunnelEvent } from '../../../../shared/core/tunnel/events.ts';
 import { nativeDhSuite } from '../../../../shared/node/crypto/native-dh.ts';
-import { silentLog } from '../../../../shared/node/log.ts';
+import { silentLog } from '../../../../shared/node/silent-log.ts';
 import { generatePrivateKey, publicKeyOf } from '../../../../shared/node/wgtools/keys.ts';
 import { poolOf, start as startTime } from '../../../contract/peer-store-arrangement.ts';
 import { seededEntropy } from '../../../support/seeded.ts';

@@ -12,7 +12,7 @@ import {
   type ControlServerOptions,
   serveControl,
 } from '../../../../../shared/node/control/socket-server.ts';
-import { silentLog } from '../../../../../shared/node/log.ts';
+import { silentLog } from '../../../../../shared/node/silent-log.ts';
 
 const off: Status = {
   state: 'off',

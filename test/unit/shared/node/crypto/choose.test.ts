@@ -5,7 +5,7 @@ import { crossoverOf } from '../../../../../shared/node/crypto/crossover.ts';
 import { ffiAvailable } from '../../../../../shared/node/ffi/libc.ts';
 import { WorkerMemory } from '../../../../../shared/node/ffi/memory.ts';
 import { opensslAvailable } from '../../../../../shared/node/ffi/openssl.ts';
-import { silentLog as log } from '../../../../../shared/node/log.ts';
+import { silentLog as log } from '../../../../../shared/node/silent-log.ts';
 
 const ffi = ffiAvailable();
 const native = ffi.ok && opensslAvailable().ok;

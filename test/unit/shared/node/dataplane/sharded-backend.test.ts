@@ -7,7 +7,7 @@ import {
   shardInterfaces,
   startShardedTunnel,
 } from '../../../../../shared/node/dataplane/sharded-backend.ts';
-import { silentLog } from '../../../../../shared/node/log.ts';
+import { silentLog } from '../../../../../shared/node/silent-log.ts';
 import { MemoryTunnel } from '../../../../support/memory-tunnel.ts';
 
 const key = (byte: number): Uint8Array => new Uint8Array(32).fill(byte);

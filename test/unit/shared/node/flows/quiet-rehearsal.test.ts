@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Rehearsal, rehearseQuietly } from '../../../../../shared/node/flows/quiet-rehearsal.ts';
-import { silentLog } from '../../../../../shared/node/log.ts';
+import { silentLog } from '../../../../../shared/node/silent-log.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { monoMs, unixMs } from '../../../../../shared/core/base/time.ts';
 import { clientCacheLimits } from '../../../../../shared/core/dns/cache.ts';
 import { rcode, recordType } from '../../../../../shared/core/dns/types.ts';
-import { silentLog } from '../../../../../shared/node/log.ts';
 import { Resolver, type ResolverOptions } from '../../../../../shared/node/resolver/resolver.ts';
+import { silentLog } from '../../../../../shared/node/silent-log.ts';
 import {
   a,
   extendedErrorCodes,

@@ -8,7 +8,7 @@ import { errno } from '../../../../../shared/node/ffi/errno.ts';
 import { ffiAvailable, type Libc } from '../../../../../shared/node/ffi/libc.ts';
 import { WorkerMemory } from '../../../../../shared/node/ffi/memory.ts';
 import { mmsghdr, SO_MARK, SOL_SOCKET } from '../../../../../shared/node/ffi/structs.ts';
-import { silentLog } from '../../../../../shared/node/log.ts';
+import { silentLog } from '../../../../../shared/node/silent-log.ts';
 import { UdpLinux } from '../../../../../shared/node/udp/udp-linux.ts';
 import { recommendedUdpRead } from '../../../../../shared/node/udp/udp-linux-receive.ts';
 import { describeWith } from '../../../../support/requires.ts';

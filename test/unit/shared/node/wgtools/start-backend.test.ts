@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { silentLog } from '../../../../../shared/node/log.ts';
 import type { Run } from '../../../../../shared/node/run.ts';
+import { silentLog } from '../../../../../shared/node/silent-log.ts';
 import { startBackend } from '../../../../../shared/node/wgtools/start-backend.ts';
 
 function fakeRun(linkAdd: { readonly exitCode: number; readonly stderr: string }): {
