@@ -32,17 +32,21 @@ export class UploadCount {
   readonly #parts: UploadCountParts;
   #count: EdgeCount | undefined;
   #base: Base | undefined;
+  /** Counts the rests: a look that one overtook must open nothing. */
+  #rests = 0;
 
   constructor(parts: UploadCountParts) {
     this.#parts = parts;
   }
 
-  /** May reject. What is under way counts as lost, until it arrives. */
+  /** May reject. What is under way counts as lost, until it arrives. Undefined too where a rest came meanwhile. */
   async look(state: Connected): Promise<Arrivals | undefined> {
+    const rests = this.#rests;
     const status = await this.#parts.statusOf(state);
+    if (rests !== this.#rests) return undefined;
     this.#count ??= this.#parts.open(state);
     const arrived = await this.#count?.ask();
-    if (status === undefined || arrived === undefined) return undefined;
+    if (status === undefined || arrived === undefined || rests !== this.#rests) return undefined;
     const sent = status.peers.reduce((sum, { txBytes }) => sum + txBytes, 0);
     const { edge } = state;
     const known = this.#base;
@@ -56,6 +60,7 @@ export class UploadCount {
 
   /** Idempotent; the next look begins anew. */
   rest(): void {
+    this.#rests++;
     this.#count?.close();
     this.#count = undefined;
     this.#base = undefined;

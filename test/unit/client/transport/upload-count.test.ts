@@ -21,14 +21,20 @@ let arrived: number | undefined;
 let opened: number;
 let closed: number;
 let count: UploadCount;
+/** Done before our own count is told. */
+let meanwhile: () => void;
 
 beforeEach(() => {
   sent = 100 * kilo;
   arrived = 7 * kilo;
   opened = 0;
   closed = 0;
+  meanwhile = () => undefined;
   count = new UploadCount({
-    statusOf: async () => ({ peers: [{ txBytes: sent } as PeerStatus] }),
+    statusOf: async () => {
+      meanwhile();
+      return { peers: [{ txBytes: sent } as PeerStatus] };
+    },
     open: () => {
       opened++;
       return { ask: async () => arrived, close: () => void closed++ };
@@ -47,6 +53,12 @@ describe('the count of an upload', () => {
     arrived = 13 * kilo;
 
     expect(await count.look(home)).toEqual({ rxBytes: 13 * kilo, received: 13, lost: 4 });
+  });
+
+  it('opens nothing where a rest came while it looked: a connection would stay', async () => {
+    meanwhile = () => count.rest();
+
+    expect([await count.look(home), opened]).toEqual([undefined, 0]);
   });
 
   it('takes back what was only under way', async () => {
