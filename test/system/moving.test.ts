@@ -136,6 +136,12 @@ describeWith(needs, 'a laptop that moves', () => {
 
   test.each(['tunnel', 'proxy'] as const)('%s: goes from IPv4 to IPv6 and back', async (mode) => {
     await connected(mode);
+    // Where it was on IPv6 a moment ago, or the machine is slow, that may win the race.
+    for (let again = 0; again < 3 && world.status().edge?.endpoint !== `${edgeV4}:51820`; again++) {
+      flow?.close();
+      story.close();
+      await connected(mode);
+    }
     const first = world.status().edge?.endpoint;
     await flow?.take();
 

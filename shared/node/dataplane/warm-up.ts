@@ -46,20 +46,22 @@ function* warmUpSteps(
   const { fromUdp: input, toTun, out } = batches;
   // Its own: what the main thread rings must not be taken by a rehearsal.
   const eventFd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  const parts = { suite, entropy, input, toTun, out };
   // The setting is the whole process's; its other threads have little to do at this time.
   for (const { flag, soon } of compilers) setFlagsFromString(`${flag}=${soon}`);
   try {
-    const parts = { suite, entropy, input, toTun, out };
     rehearse({ ...parts, rounds: handshakes });
     if (withSockets) {
       const rounds = loopRehearsal({ ...options, eventFd, rounds: packets, budgetMs: longestMs });
       // What the engine thinks of an object's shape settles with the first few: the real ones come after those.
       for (const act of rounds) yield act === 0 ? 'first' : 'soon';
     }
-    for (const _made of rehearsal({ ...parts, rounds: spareHandshakes })) yield 'quiet';
   } finally {
     for (const { flag, usual } of compilers) setFlagsFromString(`${flag}=${usual}`);
     libc.close(eventFd);
     giveBackCompiled();
   }
+  // Enough of them for the usual settings. Who is never quiet has real ones.
+  for (const _made of rehearsal({ ...parts, rounds: spareHandshakes })) yield 'quiet';
+  giveBackCompiled();
 }
