@@ -68,11 +68,12 @@ export function makeTransport(parts: TransportParts, { driver, tunnel, proxy }: 
   const { settings, clock, log, stateDir } = parts;
   const ways = (edge: string): EdgeWays | undefined => edgeWays(parts, edge);
   const memory = new NetworkMemory(transportsPath(stateDir), () => clock.unix());
+  const tunnelOf = (reach: Reach): HostTunnel | ProxyTunnel => (reach === 'proxy' ? proxy : tunnel);
   const network = (): string => side.network?.current ?? noNetwork;
   const desk = new TransportDesk({
     state: () => driver().state,
     send: (event) => driver().send(event),
-    tunnelOf: (reach) => tunnelOf(reach),
+    tunnelOf,
     waysOf: ways,
     choice: () => settings.current.transport,
     memory,
@@ -82,7 +83,6 @@ export function makeTransport(parts: TransportParts, { driver, tunnel, proxy }: 
     clock,
     log,
   });
-  const tunnelOf = (reach: Reach): HostTunnel | ProxyTunnel => (reach === 'proxy' ? proxy : tunnel);
   const mayChoose = (edge: string): boolean =>
     settings.current.transport === 'auto' && ways(edge) !== undefined;
   const watched = { state: () => driver().state, desk, clock, log };

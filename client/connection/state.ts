@@ -1,7 +1,7 @@
 /**
  * The states of the connection, and for each what the user is promised (house.md 2.8): which
- * firewall policy or gate, routes, DNS and tunnel hold while it lasts. Data, but for two
- * questions.
+ * firewall policy or gate, routes, DNS and tunnel hold while it lasts. Data, but for a
+ * few questions.
  */
 
 import type { MonoMs } from '../../shared/core/base/time.ts';
@@ -28,10 +28,16 @@ export function reachOf(mode: Mode): Reach {
   return mode === 'proxy' ? 'proxy' : 'dns';
 }
 
+/** Nobody can be asked: the machine sleeps until there is a network. */
+export function isOffline(state: ConnectionState): boolean {
+  return state.kind === 'waiting' && state.retryAt === undefined;
+}
+
 /** Nothing is to do until somebody asks or there is a network: no time of ours runs. */
 export function isAsleep(state: ConnectionState): boolean {
-  if (state.kind === 'waiting' || state.kind === 'blocked') return state.retryAt === undefined;
-  return state.kind === 'off';
+  return (
+    state.kind === 'off' || isOffline(state) || (state.kind === 'blocked' && state.retryAt === undefined)
+  );
 }
 
 /** Where a goal is about no edge: private names need none. */

@@ -1,7 +1,7 @@
 /** Joins the follower of an edge's configuration to the connection. */
 
 import type { Log } from '../../shared/core/base/ports.ts';
-import { type ConnectionState, isAsleep, type Reach } from '../connection/state.ts';
+import { type ConnectionState, isOffline, type Reach } from '../connection/state.ts';
 import type { Driver } from '../driver/driver.ts';
 import { ConfigFollower, type LookEvent } from './config-follower.ts';
 import type { EnrollmentDesk } from './enrollment-desk.ts';
@@ -55,7 +55,6 @@ export function followEdge({
 }
 
 function soughtEdge(state: ConnectionState): string | undefined {
-  // Without a network nobody can be asked.
-  const isSought = state.kind === 'connecting' || (state.kind === 'waiting' && !isAsleep(state));
+  const isSought = state.kind === 'connecting' || (state.kind === 'waiting' && !isOffline(state));
   return isSought && state.reach !== 'dns' ? state.edge : undefined;
 }

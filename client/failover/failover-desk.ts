@@ -10,7 +10,8 @@ import { after, type MonoMs, secondMs } from '../../shared/core/base/time.ts';
 import type { DeviceStatus } from '../../shared/core/tunnel/config.ts';
 import type { Clock } from '../../shared/node/clock.ts';
 import { startIdleTimer } from '../../shared/node/idle-timer.ts';
-import type { ConnectionState, Reach } from '../connection/state.ts';
+import { type ConnectionState, isOffline, type Reach } from '../connection/state.ts';
+import { firstOf } from './first-of.ts';
 import {
   type EdgeRecords,
   isSilent,
@@ -252,7 +253,7 @@ export class FailoverDesk {
     let isFound = false;
     const byUdp = this.#probeOthers();
     const byTls = this.#pause(tlsAfterMs).then(() => (isFound ? undefined : this.#probeByTls()));
-    const found = await Promise.any([byUdp, byTls].map(answered)).catch(() => undefined);
+    const found = await firstOf([byUdp, byTls]);
     isFound = true;
     return found;
   }
@@ -262,22 +263,23 @@ export class FailoverDesk {
     const { probeTls, state, clock } = this.#parts;
     const now = state();
     if (!('reach' in now)) return undefined;
-    const first = this.#others().map(async (name) => {
-      const result = await probeTls(name, now.reach);
-      if (result === undefined) throw new Error('no answer');
-      return { rttMs: 0, name, askedAt: clock.now(), byTls: true };
+    const { reach } = now;
+    const asked = this.#others().map(async (name) => {
+      const result = await probeTls(name, reach);
+      return result && { rttMs: 0, name, askedAt: clock.now(), byTls: true };
     });
-    return Promise.any(first).catch(() => undefined);
+    return firstOf(asked);
   }
 
   /** All at once; resolves with the first that answers, the nearest therefore. */
   async #probeOthers(): Promise<Answered | undefined> {
-    const first = this.#others().map(async (name) => {
+    const asked = this.#others().map(async (name) => {
       const result = await this.#probe(name);
-      if (result === undefined) throw new Error('no answer');
-      return { ...result, name, askedAt: after(this.#parts.clock.now(), -result.rttMs), byTls: false };
+      return (
+        result && { ...result, name, askedAt: after(this.#parts.clock.now(), -result.rttMs), byTls: false }
+      );
     });
-    return Promise.any(first).catch(() => undefined);
+    return firstOf(asked);
   }
 
   async #probe(edge: string): Promise<ProbeResult> {
@@ -361,17 +363,6 @@ export class FailoverDesk {
   }
 }
 
-async function answered(found: Promise<Answered | undefined>): Promise<Answered> {
-  const one = await found;
-  if (one === undefined) throw new Error('no answer');
-  return one;
-}
-
 function windowMs(rttMs: number): number {
   return Math.min(Math.max(rttMs * doubtTrips, leastDoubtMs), mostDoubtMs);
-}
-
-/** Nobody can be asked: the machine sleeps until there is a network. */
-function isOffline(state: ConnectionState): boolean {
-  return state.kind === 'waiting' && state.retryAt === undefined;
 }

@@ -16,6 +16,7 @@ import { classify, messageType } from '../../shared/core/wire/message.ts';
 import { timestampOf } from '../../shared/core/wire/tai64n.ts';
 import { nativeDhSuite } from '../../shared/node/crypto/native-dh.ts';
 import { setSocketMark } from '../../shared/node/udp/socket-options.ts';
+import { firstOf } from './first-of.ts';
 
 export interface ProbePlan {
   readonly place: Endpoint;
@@ -52,12 +53,7 @@ export async function probeEdgeTwice(plan: ProbePlan, parts: ProbeParts): Promis
     probeEdge(plan, parts),
     late.then(() => (left > 0 ? probeEdge({ ...plan, timeoutMs: left }, parts) : undefined)),
   ];
-  const answers = asked.map(async (one) => {
-    const rttMs = await one;
-    if (rttMs === undefined) throw new Error('no answer');
-    return rttMs;
-  });
-  const found = await Promise.any(answers).catch(() => undefined);
+  const found = await firstOf(asked);
   clearTimeout(timer);
   return found;
 }

@@ -8,13 +8,8 @@
 
 import { wipe } from '../base/bytes.ts';
 import type { Entropy } from '../base/ports.ts';
-import { type CryptoSuite, keySize } from '../crypto/suite.ts';
-import { drawEphemeral, type EphemeralKey } from '../noise/ephemeral.ts';
-
-interface KeyPair {
-  readonly secretKey: Uint8Array;
-  readonly publicKey: Uint8Array;
-}
+import type { CryptoSuite } from '../crypto/suite.ts';
+import { drawEphemeral, drawKeyPair, type EphemeralKey, type KeyPair } from '../noise/ephemeral.ts';
 
 export class EphemeralStock {
   readonly #suite: CryptoSuite;
@@ -31,11 +26,7 @@ export class EphemeralStock {
 
   /** Draws a key, unless there is one; `expected`, which is kept, is the peer that it is likely to be for. */
   prepare(expected: Uint8Array | undefined): void {
-    if (this.#pair === undefined) {
-      const secretKey = new Uint8Array(keySize);
-      this.#entropy.fill(secretKey);
-      this.#pair = { secretKey, publicKey: this.#suite.publicKey(secretKey) };
-    }
+    this.#pair ??= drawKeyPair(this.#suite, this.#entropy);
     if (expected === this.#expected) return;
     this.#forgetShared();
     this.#expected = expected;

@@ -39,6 +39,8 @@ interface Context {
   /** Behind 16 zeros, which fill up an incomplete last block. */
   readonly lengths: number;
   readonly plain: number;
+  /** What stands before a packet while block 0 is made there. */
+  readonly before: Uint32Array;
   readonly secret: number;
   readonly peerKey: number;
   readonly out: number;
@@ -57,6 +59,7 @@ export function primitivesSuite({ primitives, memory, rest }: PrimitivesSuiteOpt
     tag: memory.alloc(tagSize, 16),
     lengths: memory.alloc(2 * tagSize, 16) + tagSize,
     plain: memory.alloc(blockSize + largest, 64),
+    before: new Uint32Array(blockWords),
     secret: memory.alloc(keySize),
     peerKey: memory.alloc(keySize),
     out: memory.alloc(keySize),
@@ -104,8 +107,6 @@ class PrimitivesTransportKey implements TransportKey {
   readonly #words: Uint32Array;
   readonly #base: Pointer;
   readonly #rest: TransportKey;
-  /** What stands before a packet while block 0 is made there. */
-  readonly #before = new Uint32Array(blockWords);
   /** With a buffer of its own, which no garbage collection moves and leaves a copy of. */
   readonly #key = new Uint32Array(new ArrayBuffer(keySize));
   #wiped = false;
@@ -129,8 +130,8 @@ class PrimitivesTransportKey implements TransportKey {
     }
     this.#load(counter);
     const words = this.#words;
-    const before = this.#before;
     const context = this.#context;
+    const { before } = context;
     const block = this.#base + at - blockSize;
     // Block 0 goes where the header and the end of the packet before are, which come back at once.
     const first = (at - blockSize) >>> 2;

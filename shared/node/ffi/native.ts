@@ -71,6 +71,22 @@ function isGlibc(self: LibraryHandle): boolean {
   }
 }
 
-function refuse(reason: string): NativeVerdict {
+function refuse(reason: string): { readonly ok: false; readonly reason: string } {
   return { ok: false, reason };
+}
+
+/** Symbols of this process by their C signatures, as a table; `whose`: for the reason where one is missing. Never throws. */
+export function linkTable<Table>(
+  whose: string,
+  signatures: Readonly<Record<keyof Table & string, string>>,
+): { readonly ok: true; readonly table: Table } | { readonly ok: false; readonly reason: string } {
+  const loaded = loadNative();
+  if (!loaded.ok) return loaded;
+  try {
+    const entries = Object.entries<string>(signatures);
+    const linked = entries.map(([name, signature]) => [name, loaded.native.self.func(signature)]);
+    return { ok: true, table: Object.fromEntries(linked) as Table };
+  } catch (error) {
+    return refuse(`${whose}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }

@@ -6,7 +6,7 @@
  */
 
 import type { Pointer } from './libc.ts';
-import { loadNative } from './native.ts';
+import { linkTable } from './native.ts';
 
 const signatures = {
   chacha: 'void ChaCha20_ctr32(uintptr_t out, uintptr_t in, size_t length, uintptr_t key, uintptr_t counter)',
@@ -40,24 +40,18 @@ export type PrimitivesVerdict =
   | { readonly ok: true; readonly primitives: OpenSslPrimitives }
   | { readonly ok: false; readonly reason: string };
 
+interface Table extends OpenSslPrimitives {
+  readonly polyStateSize: () => number;
+}
+
 /** The table, or why it cannot be had. Never throws. */
-export function primitivesAvailable(
-  version: string | undefined = process.versions.openssl,
-): PrimitivesVerdict {
-  const loaded = loadNative();
-  if (!loaded.ok) return loaded;
+export function primitivesAvailable(version: string = process.versions.openssl): PrimitivesVerdict {
   if (!version.startsWith('3.')) {
     return { ok: false, reason: `the primitives of OpenSSL ${version} were not tried` };
   }
-  const table: Partial<Record<keyof typeof signatures, unknown>> = {};
-  try {
-    for (const [name, signature] of Object.entries(signatures)) {
-      table[name as keyof typeof signatures] = loaded.native.self.func(signature);
-    }
-  } catch (error) {
-    return { ok: false, reason: `primitives: ${error instanceof Error ? error.message : String(error)}` };
-  }
-  const size = (table.polyStateSize as () => number)();
+  const linked = linkTable<Table>('primitives', signatures);
+  if (!linked.ok) return linked;
+  const size = linked.table.polyStateSize();
   if (size > polyStateBytes) return { ok: false, reason: `Poly1305 wants ${size} bytes of state` };
-  return { ok: true, primitives: table as unknown as OpenSslPrimitives };
+  return { ok: true, primitives: linked.table };
 }

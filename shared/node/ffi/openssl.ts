@@ -4,7 +4,7 @@
  */
 
 import type { Pointer } from './libc.ts';
-import { loadNative } from './native.ts';
+import { linkTable } from './native.ts';
 
 const signatures = {
   cipherFetch: 'uintptr_t EVP_CIPHER_fetch(uintptr_t context, const char *name, const char *properties)',
@@ -101,15 +101,6 @@ export function opensslAvailable(): OpenSslVerdict {
 }
 
 function link(): OpenSslVerdict {
-  const loaded = loadNative();
-  if (!loaded.ok) return loaded;
-  const table: Partial<Record<keyof typeof signatures, unknown>> = {};
-  try {
-    for (const [name, signature] of Object.entries(signatures)) {
-      table[name as keyof typeof signatures] = loaded.native.self.func(signature);
-    }
-  } catch (error) {
-    return { ok: false, reason: `openssl: ${error instanceof Error ? error.message : String(error)}` };
-  }
-  return { ok: true, openssl: table as unknown as OpenSsl };
+  const linked = linkTable<OpenSsl>('openssl', signatures);
+  return linked.ok ? { ok: true, openssl: linked.table } : linked;
 }
