@@ -185,6 +185,25 @@ describeWith({ namespaces: true }, 'on Linux', () => {
     expect(links).not.toContain(fleeting.name);
   });
 
+  test('the queue is its longest before anything is sent, so that small packets never have it changed', () => {
+    const tun = open();
+
+    expect(ip(`-o link show ${tun.name}`)).toContain('qlen 1000');
+  });
+
+  test('a queue that somebody chose for a lasting interface stays', () => {
+    const first = open({ persist: true });
+    ip(`link set ${first.name} txqueuelen 200`);
+    first.close();
+
+    const again = open({ name: first.name });
+    const shown = ip(`-o link show ${again.name}`);
+    again.close();
+    ip(`link del ${first.name}`);
+
+    expect(shown).toContain('qlen 200');
+  });
+
   test('a renamed interface keeps working under its new name', () => {
     const tun = open();
     ip(`link set ${tun.name} name cvrenamed`);

@@ -7,12 +7,20 @@
 /** Bytes that may wait: a few milliseconds at several gigabits per second. */
 export const queueTargetBytes: number = 3 * 1024 * 1024;
 export const shortestQueue = 48;
-/** Enough for a burst of small packets while the worker is busy elsewhere. */
+/** Enough for a burst of small packets while the worker is busy elsewhere. What an interface begins with. */
 export const longestQueue = 1000;
+/** What the system gives a TUN interface. */
+export const systemQueue = 500;
 /** Fewer reads say nothing about the traffic. */
 const fewestReads = 64;
 /** A change smaller than this factor is not worth a resize. */
 const leastChange = 1.5;
+
+/**
+ * A change loses what is sent in that moment, some milliseconds: the system takes the queue out of use for it. Longer it
+ * becomes only where it should have been as often as this, one after the other.
+ */
+export const looksBeforeLonger = 8;
 
 /**
  * The length to set after `reads` reads of `bytes` in all, while the queue is `current` long.

@@ -16,7 +16,7 @@ import type { WorkerMemory } from '../ffi/memory.ts';
 import * as abi from '../ffi/structs.ts';
 import { fastRangeSum } from '../kernel/range-sum.ts';
 import type { TunPort } from './port.ts';
-import { queueLengthFor } from './queue-length.ts';
+import { longestQueue, looksBeforeLonger, queueLengthFor, systemQueue } from './queue-length.ts';
 import {
   askInterface,
   type DeviceContext,
@@ -93,6 +93,8 @@ export class TunLinux implements TunPort {
   #readBytes = 0;
   /** The length that we set; undefined = somebody else's choice stands. */
   #queueLength: number | undefined;
+  /** Looks, one after the other, that found it too short. */
+  #tooShort = 0;
   /** Length of the packet in the staging area that did not fit the last batch, header included; 0 = none. */
   #pending = 0;
   #closed = false;
@@ -123,7 +125,7 @@ export class TunLinux implements TunPort {
       else if (options.mtu !== undefined)
         setInterfaceMtu(this.#context, this.#socket, this.#name, options.mtu);
       this.refreshMtu();
-      this.#queueLength = askInterface(this.#context, this.#socket, abi.SIOCGIFTXQLEN, this.#name);
+      this.#queueLength = this.#firstQueueLength();
       options.log.debug('interface opened', { name: this.#name, offload, mtu: this.#mtu });
     } catch (error) {
       this.close();
@@ -231,6 +233,13 @@ export class TunLinux implements TunPort {
     libc.close(this.#device.fd);
   }
 
+  /** Nothing is lost by a change as long as the interface is down. A length that somebody chose stays. */
+  #firstQueueLength(): number | undefined {
+    const given = askInterface(this.#context, this.#socket, abi.SIOCGIFTXQLEN, this.#name);
+    if (given !== systemQueue || this.isUp()) return given;
+    return setQueueLength(this.#context, this.#socket, this.#name, longestQueue) ? longestQueue : given;
+  }
+
   /** Keeps about the same number of bytes waiting, whatever the packets are; leaves a length that others set. */
   #tuneQueue(): void {
     const reads = this.#reads;
@@ -240,7 +249,8 @@ export class TunLinux implements TunPort {
     this.#readBytes = 0;
     if (reads === 0 || current === undefined) return;
     const wanted = queueLengthFor(bytes, reads, current);
-    if (wanted === undefined) return;
+    this.#tooShort = wanted !== undefined && wanted > current ? this.#tooShort + 1 : 0;
+    if (wanted === undefined || (wanted > current && this.#tooShort < looksBeforeLonger)) return;
     const actual = askInterface(this.#context, this.#socket, abi.SIOCGIFTXQLEN, this.#name);
     const ours = actual === current;
     this.#queueLength =
