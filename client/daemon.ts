@@ -84,7 +84,8 @@ async function serveUntilStopped(options: DaemonOptions): Promise<void> {
   const parts = makeParts(stateDir, () => ways.watch);
   const { settings, splitParts, log } = parts;
   const machinery = makeDriver(parts);
-  const { driver, host, mtu, transport, failover } = machinery;
+  const { driver, host, mtu, transport, failover, spare } = machinery;
+  spare.handleChange(driver.state);
   const version = culvertVersion();
   const { enrollment, follower, ways, versions, families, quantum } = joinEdge(parts, machinery);
   const guardian = followWithGuardian({
@@ -140,7 +141,7 @@ async function serveUntilStopped(options: DaemonOptions): Promise<void> {
   onReady();
   log.info('the daemon ends', { because: await stopped });
   const first = [memory, following, portal, rest, follower, families, quantum, ways];
-  for (const one of [...first, ...transport.desks, failover.desk, machinery.early]) one.close();
+  for (const one of [...first, ...transport.desks, failover.desk, machinery.early, spare]) one.close();
   await driver.close();
   for (const one of [splitParts, guardian]) one.close();
   for (const server of servers) await server.close();
@@ -218,6 +219,7 @@ interface Machinery {
   readonly tunnel: HostTunnel;
   readonly proxy: ProxyTunnel;
   readonly early: TunnelSide['early'];
+  readonly spare: TunnelSide['spare'];
   readonly dns: HostDns;
   readonly host: HostPort;
   readonly vitals: Vitals;
@@ -239,7 +241,7 @@ function lateHearing(transport: () => TransportSide): { onLossy: () => void; onS
 function makeDriver(parts: DriverParts): Machinery {
   const { settings, journal, wish, edges, splitParts, clock, log } = parts;
   const { firewall, routes } = splitParts;
-  const { tunnel, proxy, early } = makeTunnels(parts, {
+  const { tunnel, proxy, early, spare } = makeTunnels(parts, {
     onUnanswered: () => {
       vitals.doubt();
       void failover.desk.handleDoubt();
@@ -300,9 +302,10 @@ function makeDriver(parts: DriverParts): Machinery {
   const vitals = makeVitals(parts, { driver: () => driver, tunnel, proxy, finder, mtu, transport });
   for (const one of transport.desks) driver.onChange(() => one.handleChange());
   driver.onChange(() => vitals.handleChange());
-  driver.onChange(() => early.handleChange(driver.state));
+  for (const one of [early, spare]) driver.onChange(() => one.handleChange(driver.state));
+  settings.onChange(() => spare.handleSettings());
   const failover = followEdges({ ...parts, ...transport, driver, tunnel, proxy });
-  return { driver, tunnel, proxy, early, dns, host, vitals, mtu, transport, failover, signIn };
+  return { driver, tunnel, proxy, early, spare, dns, host, vitals, mtu, transport, failover, signIn };
 }
 
 interface Watched {

@@ -2,13 +2,16 @@
 
 import type { Log } from '../shared/core/base/ports.ts';
 import { CulvertError } from '../shared/core/control/codes.ts';
+import { startBlankThread, startTunnelThread } from '../shared/node/dataplane/thread-link.ts';
 import type { FlowBackend } from '../shared/node/flows/contract.ts';
-import { startFlowThread } from '../shared/node/flows/flow-thread-link.ts';
+import { startBlankFlow, startFlowThread } from '../shared/node/flows/flow-thread-link.ts';
 import { serveUapi } from '../shared/node/uapi/uapi-socket.ts';
 import { startBackend } from '../shared/node/wgtools/start-backend.ts';
+import { reachOf } from './connection/state.ts';
 import { EarlyThread } from './host/early-thread.ts';
 import { ProxyTunnel, type ProxyWorkerPlan } from './host/proxy-tunnel.ts';
 import { usualMtu } from './host/routes/plan.ts';
+import { SpareThread } from './host/spare-thread.ts';
 import type { SplitParts } from './host/split-parts.ts';
 import { HostTunnel, type HostTunnelOptions } from './host/tunnel.ts';
 import { proxyNetLimits } from './proxy/limits.ts';
@@ -20,6 +23,8 @@ import { formatRules } from './split/rules.ts';
 const announceUnansweredMs = 250;
 /** Lost datagrams, close together, that make somebody look whether UDP is slowed down. */
 const announceLostPackets = 4;
+const packetThread = { entry: besideUs('packet-thread') };
+const flowThread = { entry: besideUs('flow-thread') };
 const kernelInTls = {
   text: 'The WireGuard of the kernel cannot be carried inside TLS.',
   remedy: 'Let culvert do it: culvert settings set tunnel.backend auto',
@@ -35,8 +40,9 @@ export interface TunnelSideParts {
 export interface TunnelSide {
   readonly tunnel: HostTunnel;
   readonly proxy: ProxyTunnel;
-  /** Follows the connection; whoever ends the daemon closes it. */
+  /** These follow the connection; whoever ends the daemon closes them. */
   readonly early: EarlyThread;
+  readonly spare: SpareThread;
 }
 
 export function makeTunnels(
@@ -44,19 +50,19 @@ export function makeTunnels(
   heard: Pick<HostTunnelOptions, 'onUnanswered' | 'onLossy' | 'onSending'>,
 ): TunnelSide {
   const rules = (): string => formatRules(splitParts.split.rules);
+  const spare = makeSpare(settings, log);
   const start: HostTunnelOptions['startThread'] = (interfaceName, mtu, disguised) => {
     const { 'tunnel.backend': wanted, transport } = settings.current;
     const isTls = transport === 'tls';
     if (wanted === 'kernel' && isTls) return Promise.reject(new CulvertError('no-tls-way', kernelInTls));
     const choice = wanted === 'auto' && (disguised || isTls) ? 'userspace' : wanted;
-    const entry = besideUs('packet-thread');
+    const own = { interfaceName, mtu, limits: { announceUnansweredMs, announceLostPackets } };
     return startBackend({
       choice,
-      entry,
-      interfaceName,
-      mtu,
+      ...packetThread,
+      ...own,
       log,
-      limits: { announceUnansweredMs, announceLostPackets },
+      startThread: (all) => spare.take('device')?.begin(own) ?? startTunnelThread(all),
     });
   };
   const early = new EarlyThread({
@@ -69,22 +75,37 @@ export function makeTunnels(
     },
   });
   const startWorker = (plan: ProxyWorkerPlan): Promise<FlowBackend> => {
-    const entry = besideUs('flow-thread');
-    const own = {
-      entry,
-      log,
+    const fixed = {
       acceptAny: false,
       limits: proxyNetLimits,
       announceUnansweredMs,
       announceLostPackets,
     };
-    return startFlowThread({ ...own, ...plan });
+    const own = { ...fixed, ...plan };
+    return spare.take('proxy')?.begin(own) ?? startFlowThread({ ...flowThread, log, ...own });
   };
   return {
     tunnel: new HostTunnel({ startThread: early.start, serveUapi, ...heard, log }),
     proxy: new ProxyTunnel({ startWorker, ...heard, rules, log }),
     early,
+    spare,
   };
+}
+
+function makeSpare(settings: SettingsStore, log: Log): SpareThread {
+  return new SpareThread({
+    start: {
+      device: () => startBlankThread({ ...packetThread, log }),
+      proxy: () => startBlankFlow({ ...flowThread, log }),
+    },
+    wanted: () => {
+      const { mode, 'tunnel.backend': backend } = settings.current;
+      const reach = reachOf(mode);
+      if (reach === 'device') return backend === 'userspace' ? reach : undefined;
+      return reach === 'proxy' ? reach : undefined;
+    },
+    log,
+  });
 }
 
 /** The entry of a worker: from sources `.ts`, from what was built `.js`. */

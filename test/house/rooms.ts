@@ -31,6 +31,7 @@ export const nodeRooms: readonly string[] = [
   'run.ts',
   'hold.ts',
   'heap.ts',
+  'compile-soon.ts',
   'idle-timer.ts',
   'give-back.ts',
   'http.ts',

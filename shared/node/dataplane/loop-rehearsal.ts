@@ -49,6 +49,8 @@ export interface LoopRehearsalOptions {
   readonly rounds: number;
   /** It ends then, wherever it is. */
   readonly budgetMs: number;
+  /** The first act alone, or the others; default: all. */
+  readonly part?: 'first' | 'rest';
 }
 
 /** So short that sessions, timers and keepalives have their turn too. */
@@ -88,7 +90,7 @@ export function rehearseLoop(options: LoopRehearsalOptions): number {
   }
 }
 
-/** Which act a round belonged to, after each; at the end how many packets went there and back. */
+/** How many packets went there and back so far, after each round and at the end. */
 export type LoopRehearsal = Generator<number, number, void>;
 
 /**
@@ -111,11 +113,12 @@ export function* loopRehearsal(options: LoopRehearsalOptions): LoopRehearsal {
     // be like those that it compiled for.
     let done = 0;
     for (const [i, share] of acts.entries()) {
+      if (options.part !== undefined && (options.part === 'first') !== (i === 0)) continue;
       const pace = i === 0 ? briskPace(options.clock) : new Pace();
       const rehearsal = new Rehearsal(options, tun, ends, far, pace);
       for (const went of rehearsal.run(share)) {
         done += went;
-        yield i;
+        yield done;
       }
     }
     return done;

@@ -28,6 +28,19 @@ export interface TunnelBackend {
   stop(): Promise<void>;
 }
 
+/** A worker that can become a tunnel, and has neither key nor socket nor interface until then. It wakes for nothing else. */
+export interface BlankWorker<Options, Backend extends TunnelBackend> {
+  /**
+   * It becomes this tunnel, and belongs to it. Once. Rejects with CulvertError, with nothing left behind; where the worker
+   * was ended or ended by itself, too.
+   */
+  begin(options: Options): Promise<Backend>;
+  /** As of TunnelBackend. Whoever takes the tunnel sets another. */
+  onEnd(listener: (why: 'gone' | 'failed', detail: string) => void): void;
+  /** Idempotent. */
+  stop(): Promise<void>;
+}
+
 /** Main thread to worker. */
 export type ToWorker =
   | { readonly kind: 'configure'; readonly id: number; readonly change: DeviceChange }

@@ -1,29 +1,32 @@
 /**
- * The worker side of a tunnel on a TUN interface: given its ports, runs the loop and serves the
- * main thread's messages. The composition root (`packet-thread.ts` of a program) calls it. An
- * exception here ends the worker: traffic stays stopped, the main thread is told.
+ * The worker side of a tunnel on a TUN interface: prepares what every tunnel needs, waits to be told which one it is,
+ * then runs the loop and serves the main thread's messages. The composition root (`packet-thread.ts` of a program) calls
+ * it. An exception here ends the worker: traffic stays stopped, the main thread is told.
  */
 
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import type { Log } from '../../core/base/ports.ts';
+import type { Entropy, Log } from '../../core/base/ports.ts';
 import { CulvertError } from '../../core/control/codes.ts';
+import type { CryptoSuite } from '../../core/crypto/suite.ts';
 import type { Limits } from '../../core/session/limits.ts';
 import { TunnelDevice } from '../../core/tunnel/device.ts';
 import type { TunnelEvent } from '../../core/tunnel/events.ts';
-import { systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { chooseSuite } from '../crypto/choose.ts';
 import { systemEntropy } from '../entropy.ts';
 import { type Libc, requireLibc } from '../ffi/libc.ts';
 import { WorkerMemory } from '../ffi/memory.ts';
+import { giveBackCompiled } from '../give-back.ts';
+import { collectGarbage } from '../heap.ts';
 import { TunLinux } from '../tun/tun-linux.ts';
 import type { ImmediateUdpPort } from '../udp/port.ts';
 import { UdpLinux } from '../udp/udp-linux.ts';
-import { loopBatches, loopBatchesBytes } from './batches.ts';
+import { type LoopBatches, loopBatches, loopBatchesBytes } from './batches.ts';
 import { Commands } from './commands.ts';
 import { DataplaneLoop } from './loop.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { Outbox } from './outbox.ts';
-import { drivePoll } from './poll-driver.ts';
+import { drivePoll, type SpareStep } from './poll-driver.ts';
 import { threadLog } from './thread-log.ts';
 import { UdpRing, type UdpRingMemory } from './udp-ring.ts';
 import { warmUp } from './warm-up.ts';
@@ -44,7 +47,6 @@ export type UdpKind = 'linux' | 'dgram';
 
 /** The shape of `workerData`. */
 export interface ThreadStart {
-  readonly options: ThreadOptions;
   readonly port: MessagePort;
   readonly eventFd: number;
   /** Element 0 is 1 when the process is ending and the worker must return at once. */
@@ -56,46 +58,96 @@ export interface ThreadStart {
 /** Memory besides the batches: message headers, iovecs, control messages, staging. */
 const portsBytes = 4 * 1024 * 1024;
 
-/** Runs the tunnel of this worker until it is stopped. Call once, from the worker's entry file. */
+/** The first message: what the worker becomes. Or `stop`: nothing. */
+export type FirstMessage =
+  | { readonly kind: 'begin'; readonly options: ThreadOptions }
+  | Extract<ToWorker, { readonly kind: 'stop' }>;
+
+/** Runs this worker until it is stopped. Call once, from the worker's entry file. */
 export function runTunTunnelThread(): void {
   const start = workerData as ThreadStart;
   const { port } = start;
   const send = (message: FromWorker): void => port.postMessage(message);
+  endingBySelf(port, send, () => {
+    const ground = layGround(start, send);
+    const first = receiveMessageOnPort(port);
+    if (first !== undefined) return become(first.message as FirstMessage, start, ground, send);
+    // Whoever waits for long takes little room meanwhile.
+    collectGarbage();
+    giveBackCompiled();
+    // The event loop wakes for nothing else, and ends with the program.
+    port.once('message', (message: FirstMessage) =>
+      endingBySelf(port, send, () => become(message, start, ground, send)),
+    );
+    return 'waits';
+  });
+}
+
+type Send = (message: FromWorker) => void;
+
+/** Runs it, and tells the main thread how it ended where nobody asked for that. */
+function endingBySelf(port: MessagePort, send: Send, body: () => 'waits' | 'stopped' | 'gone'): void {
+  let why: ReturnType<typeof body> = 'stopped';
   try {
-    const why = runThread(start, send);
+    why = body();
     if (why === 'gone') send({ kind: 'ended', why, detail: 'The network interface is gone.' });
   } catch (error) {
     send({ kind: 'ended', why: 'failed', detail: describeError(error).text });
     send({ kind: 'error', id: 0, error: describeError(error) });
   } finally {
-    port.close();
+    if (why !== 'waits') port.close();
   }
 }
 
-interface SocketParts {
+/** What any tunnel needs. */
+interface Ground {
   readonly libc: Libc;
   readonly memory: WorkerMemory;
   readonly log: Log;
+  readonly suite: CryptoSuite;
+  readonly entropy: Entropy;
+  readonly clock: Clock;
+  readonly batches: LoopBatches;
+  /** What is left of the warm-up. */
+  readonly spare: Generator<SpareStep, void, void>;
 }
 
-function openSockets(start: ThreadStart, parts: SocketParts): ImmediateUdpPort {
-  const { udpRing } = start;
-  return udpRing === undefined ? new UdpLinux(parts) : new UdpRing(udpRing, parts.libc, parts.memory);
-}
-
-function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'stopped' | 'gone' {
-  const { options } = start;
+function layGround(start: ThreadStart, send: Send): Ground {
   const libc = requireLibc();
   const memory = new WorkerMemory(loopBatchesBytes + portsBytes, libc);
   const log = threadLog(send);
   const clock = systemClock();
   const suite = chooseSuite({ memory, log });
   const entropy = systemEntropy();
-  const tun = new TunLinux({ libc, memory, log, name: options.interfaceName, mtu: options.mtu });
-  const udp = openSockets(start, { libc, memory, log });
   const batches = loopBatches(memory);
   const withSockets = start.udpRing === undefined;
   const spare = warmUp({ libc, memory, suite, entropy, clock, batches }, withSockets);
+  return { libc, memory, log, suite, entropy, clock, batches, spare };
+}
+
+function openSockets(start: ThreadStart, parts: Ground): ImmediateUdpPort {
+  const { udpRing } = start;
+  return udpRing === undefined ? new UdpLinux(parts) : new UdpRing(udpRing, parts.libc, parts.memory);
+}
+
+function become(first: FirstMessage, start: ThreadStart, ground: Ground, send: Send): 'stopped' | 'gone' {
+  try {
+    return first.kind === 'stop' ? 'stopped' : runTunnel(first.options, start, ground, send);
+  } finally {
+    ground.spare.return();
+    ground.memory.close();
+  }
+}
+
+function runTunnel(
+  options: ThreadOptions,
+  start: ThreadStart,
+  ground: Ground,
+  send: Send,
+): 'stopped' | 'gone' {
+  const { libc, memory, log, suite, entropy, clock, batches, spare } = ground;
+  const tun = new TunLinux({ libc, memory, log, name: options.interfaceName, mtu: options.mtu });
+  const udp = openSockets(start, ground);
   // After the warm-up: the engine keeps changing its idea of a thing while the first ones are made.
   const device = new TunnelDevice({
     suite,
@@ -122,17 +174,15 @@ function runThread(start: ThreadStart, send: (message: FromWorker) => void): 'st
       takeMessages: messageTaker(start, { send, outbox, commands, loop }),
     });
   } finally {
-    spare.return();
     outbox.send();
     udp.close();
     tun.close();
     device.wipe();
-    memory.close();
   }
 }
 
 interface Serving {
-  readonly send: (message: FromWorker) => void;
+  readonly send: Send;
   readonly outbox: Outbox;
   readonly commands: Commands;
   readonly loop: DataplaneLoop;

@@ -1,29 +1,35 @@
 /**
- * The main thread's handle of a packet worker: configure, ask, subscribe, stop. The main thread
- * never sees a packet. The worker sleeps in poll(2), so every message is followed by a nudge
+ * The main thread's handle of a packet worker: begin, configure, ask, subscribe, stop. The main thread
+ * never sees a packet. A worker that has begun sleeps in poll(2), so every message is followed by a nudge
  * through an eventfd.
  */
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { assert } from '../../core/base/assert.ts';
 import type { Log } from '../../core/base/ports.ts';
 import { CulvertError } from '../../core/control/codes.ts';
 import type { DeviceChange, DeviceStatus } from '../../core/tunnel/config.ts';
 import type { TunnelEvent } from '../../core/tunnel/events.ts';
 import { type Libc, requireLibc } from '../ffi/libc.ts';
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../ffi/structs.ts';
-import type { FromWorker, ToWorker, TunnelBackend } from './messages.ts';
+import type { BlankWorker, FromWorker, ToWorker, TunnelBackend } from './messages.ts';
 import { ringMemory } from './ring.ts';
-import type { ThreadOptions, ThreadStart, UdpKind } from './thread-body.ts';
+import type { FirstMessage, ThreadOptions, ThreadStart, UdpKind } from './thread-body.ts';
 import { ringControl, type UdpRingMemory } from './udp-ring.ts';
 import { toCulvertError } from './worker-error.ts';
 
-export interface TunnelThreadOptions extends ThreadOptions {
+export interface BlankThreadOptions {
   /** The program's worker entry: its `packet-thread.ts`. */
   readonly entry: URL;
   readonly log: Log;
   /** Default: 'dgram' where CULVERT_UDP says so, else 'linux'. */
   readonly udp?: UdpKind;
 }
+
+export interface TunnelThreadOptions extends ThreadOptions, BlankThreadOptions {}
+
+/** A packet worker that has no interface yet. */
+export type BlankThread = BlankWorker<ThreadOptions, TunnelBackend>;
 
 /** Each direction's ring to the socket worker. */
 const ringBytes = 4 * 1024 * 1024;
@@ -33,9 +39,13 @@ const ringBytes = 4 * 1024 * 1024;
  * the privileges for it cannot be had; nothing is left behind then.
  */
 export async function startTunnelThread(options: TunnelThreadOptions): Promise<TunnelBackend> {
-  const link = new ThreadLink(options, requireLibc());
-  await link.ready;
-  return link;
+  const { entry, log, udp, ...threadOptions } = options;
+  return startBlankThread({ entry, log, ...(udp === undefined ? {} : { udp }) }).begin(threadOptions);
+}
+
+/** Starts one that is ready to be begun, at once or much later. Throws CulvertError where there are no native calls. */
+export function startBlankThread(options: BlankThreadOptions): BlankThread {
+  return new ThreadLink(options, requireLibc());
 }
 
 interface Waiter {
@@ -45,10 +55,10 @@ interface Waiter {
 
 type EndListener = (why: 'gone' | 'failed', detail: string) => void;
 
-class ThreadLink implements TunnelBackend {
+class ThreadLink implements TunnelBackend, BlankThread {
   readonly kind = 'userspace';
-  readonly ready: Promise<void>;
-  interfaceName: string;
+  interfaceName = '';
+  readonly #ready: Promise<void>;
   readonly #libc: Libc;
   readonly #log: Log;
   readonly #worker: Worker;
@@ -57,6 +67,7 @@ class ThreadLink implements TunnelBackend {
   #socketWorker: Worker | undefined;
   readonly #nudge = new Uint8Array(8);
   readonly #stopFlag = new Int32Array(new SharedArrayBuffer(4));
+  #isBegun = false;
   readonly #waiters = new Map<number, Waiter>();
   readonly #listeners = new Set<(event: TunnelEvent) => void>();
   #endListener: EndListener | undefined;
@@ -65,19 +76,16 @@ class ThreadLink implements TunnelBackend {
   #stopping: Promise<void> | undefined;
   readonly #exited: Promise<void>;
 
-  constructor(options: TunnelThreadOptions, libc: Libc) {
-    const { entry, log, udp, ...threadOptions } = options;
+  constructor({ entry, log, udp }: BlankThreadOptions, libc: Libc) {
     this.#libc = libc;
     const udpKind = udp ?? (process.env['CULVERT_UDP'] === 'dgram' ? 'dgram' : 'linux');
     const udpRing = udpKind === 'dgram' ? this.#startSocketWorker() : undefined;
-    this.interfaceName = options.interfaceName;
     this.#log = log;
     this.#nudge[0] = 1;
     this.#eventFd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const start: ThreadStart = {
-      options: threadOptions,
       port: port2,
       eventFd: this.#eventFd,
       stopFlag: this.#stopFlag,
@@ -87,10 +95,11 @@ class ThreadLink implements TunnelBackend {
     process.on('exit', this.#onProcessExit);
     let readyNow: () => void;
     let failed: (error: Error) => void;
-    this.ready = new Promise((resolve, reject) => {
+    this.#ready = new Promise((resolve, reject) => {
       readyNow = resolve;
       failed = reject;
     });
+    this.#ready.catch(() => undefined); // Whoever begins learns of it.
     const take = (message: FromWorker): void => {
       if (message.kind === 'ready') {
         this.interfaceName = message.interfaceName;
@@ -137,6 +146,15 @@ class ThreadLink implements TunnelBackend {
     return shared;
   }
 
+  async begin(options: ThreadOptions): Promise<TunnelBackend> {
+    assert(!this.#isBegun, 'a worker becomes one tunnel');
+    this.#isBegun = true;
+    this.interfaceName = options.interfaceName;
+    this.#port.postMessage({ kind: 'begin', options } satisfies FirstMessage);
+    await this.#ready;
+    return this;
+  }
+
   async configure(change: DeviceChange): Promise<void> {
     await this.#ask((id) => ({ kind: 'configure', id, change }));
   }
@@ -170,7 +188,8 @@ class ThreadLink implements TunnelBackend {
   async #stop(): Promise<void> {
     if (this.#ended === undefined) {
       Atomics.store(this.#stopFlag, 0, 1);
-      this.#wake();
+      if (this.#isBegun) this.#wake();
+      else this.#port.postMessage({ kind: 'stop', id: 0 } satisfies FirstMessage);
     }
     await this.#exited;
   }

@@ -4,8 +4,8 @@
  * less than half a second together, round by round while no packet waits or none has come for a while.
  */
 
-import { setFlagsFromString } from 'node:v8';
 import { rehearsal, rehearse } from '../../core/tunnel/rehearsal.ts';
+import { compileSoon } from '../compile-soon.ts';
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../ffi/structs.ts';
 import { giveBackCompiled } from '../give-back.ts';
 import { type LoopRehearsalOptions, loopRehearsal } from './loop-rehearsal.ts';
@@ -26,42 +26,56 @@ const compilers = [
   { flag: '--concurrent-turbofan-max-threads', soon: 2, usual: 0 },
 ] as const;
 
-export type WarmUpOptions = Omit<LoopRehearsalOptions, 'rounds' | 'budgetMs' | 'eventFd'>;
+export type WarmUpOptions = Omit<LoopRehearsalOptions, 'rounds' | 'budgetMs' | 'eventFd' | 'part'>;
 
 /**
- * What is left to do: `next` for one round, `return` to leave the rest. `withSockets`: also rehearses system calls,
- * where UDP goes by way of them.
+ * What is left to do: `next` for one round, `return` to leave the rest. Between two calls of `warmUp` and the first `next`
+ * nothing is open. `withSockets`: also rehearses system calls, where UDP goes by way of them.
  */
 export function warmUp(options: WarmUpOptions, withSockets: boolean): Generator<SpareStep, void, void> {
-  const rest = warmUpSteps(options, withSockets);
-  for (let step = rest.next(); step.done !== true && step.value === 'first'; ) step = rest.next();
-  return rest as Generator<SpareStep, void, void>;
+  const { suite, entropy, batches } = options;
+  const { fromUdp: input, toTun, out } = batches;
+  const parts = { suite, entropy, input, toTun, out };
+  const first = eagerly(options, function* (eventFd) {
+    rehearse({ ...parts, rounds: handshakes });
+    // What the engine thinks of an object's shape settles with the first few: the real ones come after those.
+    if (withSockets) yield* loopPart(options, eventFd, 'first');
+  });
+  for (const _round of first);
+  return rest();
+
+  function* rest(): Generator<SpareStep, void, void> {
+    if (withSockets) yield* eagerly(options, (eventFd) => loopPart(options, eventFd, 'rest'));
+    yield 'quiet';
+    // Enough of them for the usual settings. Who is never quiet has real ones.
+    for (const _made of rehearsal({ ...parts, rounds: spareHandshakes })) yield 'quiet';
+    giveBackCompiled();
+  }
 }
 
-function* warmUpSteps(
+function* loopPart(
   options: WarmUpOptions,
-  withSockets: boolean,
-): Generator<SpareStep | 'first', void, void> {
-  const { suite, entropy, batches, libc } = options;
-  const { fromUdp: input, toTun, out } = batches;
+  eventFd: number,
+  part: 'first' | 'rest',
+): Generator<'soon', void, void> {
+  const rounds = { ...options, eventFd, rounds: packets, budgetMs: longestMs, part };
+  for (const _round of loopRehearsal(rounds)) yield 'soon';
+}
+
+/** While the compilers take up what they see sooner than usual. */
+function* eagerly(
+  { libc }: WarmUpOptions,
+  work: (eventFd: number) => Generator<'soon', void, void>,
+): Generator<'soon', void, void> {
   // Its own: what the main thread rings must not be taken by a rehearsal.
   const eventFd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  const parts = { suite, entropy, input, toTun, out };
   // The setting is the whole process's; its other threads have little to do at this time.
-  for (const { flag, soon } of compilers) setFlagsFromString(`${flag}=${soon}`);
+  const asUsual = compileSoon(compilers);
   try {
-    rehearse({ ...parts, rounds: handshakes });
-    if (withSockets) {
-      const rounds = loopRehearsal({ ...options, eventFd, rounds: packets, budgetMs: longestMs });
-      // What the engine thinks of an object's shape settles with the first few: the real ones come after those.
-      for (const act of rounds) yield act === 0 ? 'first' : 'soon';
-    }
+    yield* work(eventFd);
   } finally {
-    for (const { flag, usual } of compilers) setFlagsFromString(`${flag}=${usual}`);
+    asUsual();
     libc.close(eventFd);
     giveBackCompiled();
   }
-  // Enough of them for the usual settings. Who is never quiet has real ones.
-  for (const _made of rehearsal({ ...parts, rounds: spareHandshakes })) yield 'quiet';
-  giveBackCompiled();
 }

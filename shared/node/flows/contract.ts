@@ -180,6 +180,8 @@ export interface FlowBackend extends TunnelBackend {
 /** What the role of a worker is built from. */
 export interface FlowParts {
   readonly stack: StackHost;
+  /** What carries the tunnel's datagrams. */
+  readonly udp: 'linux' | 'dgram';
   /** As given to startFlowThread. */
   readonly settings: unknown;
   readonly log: Log;

@@ -4,13 +4,13 @@ import type { MessagePort } from 'node:worker_threads';
 import type { FromWorker, ToWorker } from '../dataplane/messages.ts';
 import type { FlowThreadOptions } from './contract.ts';
 
-/** The part of the options that the worker gets. */
-export type FlowWorkerOptions = Omit<FlowThreadOptions, 'entry' | 'log' | 'udp'>;
+/** What the worker is told when it begins. */
+export interface FlowWorkerOptions extends Omit<FlowThreadOptions, 'entry' | 'log' | 'udp'> {
+  readonly udp: 'linux' | 'dgram';
+}
 
 /** The shape of `workerData`. */
 export interface FlowThreadStart {
-  readonly options: FlowWorkerOptions;
-  readonly udp: 'linux' | 'dgram';
   readonly port: MessagePort;
   /** Shared words, see `endingWord` and `endedWord`. */
   readonly ending: Int32Array;
@@ -21,7 +21,9 @@ export const endingWord = 0;
 /** Word that the worker sets, and notifies, when it has. */
 export const endedWord = 1;
 
+/** `begin` comes once and first; `stop` may come instead of it. */
 export type ToFlowWorker =
+  | { readonly kind: 'begin'; readonly options: FlowWorkerOptions }
   | ToWorker
   | { readonly kind: 'call'; readonly id: number; readonly name: string; readonly argument: unknown };
 

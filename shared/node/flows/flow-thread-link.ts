@@ -1,13 +1,15 @@
 /**
- * The main thread's handle of a flow worker: configure, ask, subscribe, stop. The main thread never sees a
+ * The main thread's handle of a flow worker: begin, configure, ask, subscribe, stop. The main thread never sees a
  * packet nor a byte of a connection.
  */
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { assert } from '../../core/base/assert.ts';
 import type { Log } from '../../core/base/ports.ts';
 import { CulvertError } from '../../core/control/codes.ts';
 import type { DeviceChange, DeviceStatus } from '../../core/tunnel/config.ts';
 import type { TunnelEvent } from '../../core/tunnel/events.ts';
+import type { BlankWorker } from '../dataplane/messages.ts';
 import { toCulvertError } from '../dataplane/worker-error.ts';
 import { ffiAvailable } from '../ffi/libc.ts';
 import type { FlowBackend, FlowThreadOptions } from './contract.ts';
@@ -26,9 +28,16 @@ const endPatienceMs = 500;
 
 /** Starts a flow worker. Rejects with CulvertError where its role or its cryptography cannot be had. */
 export async function startFlowThread(options: FlowThreadOptions): Promise<FlowBackend> {
-  const link = new FlowLink(options);
-  await link.ready;
-  return link;
+  const { entry, log, ...rest } = options;
+  return startBlankFlow({ entry, log }).begin(rest);
+}
+
+/** A flow worker that has no tunnel yet. */
+export type BlankFlow = BlankWorker<Omit<FlowThreadOptions, 'entry' | 'log'>, FlowBackend>;
+
+/** Starts one that is ready to be begun, at once or much later. */
+export function startBlankFlow(options: Pick<FlowThreadOptions, 'entry' | 'log'>): BlankFlow {
+  return new FlowLink(options);
 }
 
 /** An answer of the worker. */
@@ -41,10 +50,10 @@ interface Waiter {
 
 type EndListener = (why: 'gone' | 'failed', detail: string) => void;
 
-class FlowLink implements FlowBackend {
+class FlowLink implements FlowBackend, BlankFlow {
   readonly kind = 'userspace';
   readonly interfaceName = '';
-  readonly ready: Promise<void>;
+  readonly #ready: Promise<void>;
   readonly #log: Log;
   readonly #worker: Worker;
   readonly #port: MessagePort;
@@ -56,27 +65,23 @@ class FlowLink implements FlowBackend {
   #endListener: EndListener | undefined;
   #ended: { readonly why: 'gone' | 'failed'; readonly detail: string } | undefined;
   #stopping: Promise<void> | undefined;
+  #isBegun = false;
   #nextId = 1;
   #readyNow: () => void = () => {};
   #failed: (error: Error) => void = () => {};
 
-  constructor(options: FlowThreadOptions) {
-    const { entry, log, udp, ...rest } = options;
+  constructor({ entry, log }: Pick<FlowThreadOptions, 'entry' | 'log'>) {
     this.#log = log;
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    const start: FlowThreadStart = {
-      options: rest,
-      udp: udp ?? defaultUdp(),
-      port: port2,
-      ending: this.#ending,
-    };
+    const start: FlowThreadStart = { port: port2, ending: this.#ending };
     this.#worker = new Worker(entry, { workerData: start, transferList: [port2] });
     process.on('exit', this.#onProcessExit);
-    this.ready = new Promise((resolve, reject) => {
+    this.#ready = new Promise((resolve, reject) => {
       this.#readyNow = resolve;
       this.#failed = reject;
     });
+    this.#ready.catch(() => undefined); // Whoever begins learns of it.
     this.#port.on('message', (message: FromFlowWorker) => this.#receive(message));
     this.#worker.on('error', (error) => {
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -90,6 +95,15 @@ class FlowLink implements FlowBackend {
         resolve();
       });
     });
+  }
+
+  async begin({ udp, ...options }: Parameters<BlankFlow['begin']>[0]): Promise<FlowBackend> {
+    assert(!this.#isBegun, 'a worker becomes one tunnel');
+    this.#isBegun = true;
+    const message = { kind: 'begin', options: { ...options, udp: udp ?? defaultUdp() } } as const;
+    this.#port.postMessage(message satisfies ToFlowWorker);
+    await this.#ready;
+    return this;
   }
 
   async configure(change: DeviceChange): Promise<void> {
@@ -148,6 +162,7 @@ class FlowLink implements FlowBackend {
 
   /** The process would end the thread from outside, which it may not survive. */
   readonly #onProcessExit = (): void => {
+    if (!this.#isBegun) return; // It watches nothing.
     this.#endNow();
     Atomics.wait(this.#ending, endedWord, 0, endPatienceMs);
   };

@@ -7,26 +7,22 @@ import { assert } from '../../core/base/assert.ts';
 import type { Entropy, Log } from '../../core/base/ports.ts';
 import type { NetLimits } from '../../core/netstack/limits.ts';
 import { NetStack } from '../../core/netstack/stack.ts';
-import { PacketBatch } from '../../core/packet/batch.ts';
 import type { DeviceChange, DeviceStatus } from '../../core/tunnel/config.ts';
 import { TunnelDevice } from '../../core/tunnel/device.ts';
 import type { TunnelEvent } from '../../core/tunnel/events.ts';
-import { rehearse } from '../../core/tunnel/rehearsal.ts';
 import { type Clock, systemClock } from '../clock.ts';
-import { chooseSuite } from '../crypto/choose.ts';
-import { loopBatches, loopBatchesBytes } from '../dataplane/batches.ts';
 import { Commands } from '../dataplane/commands.ts';
 import { EventDriver } from '../dataplane/event-driver.ts';
 import { FdWatch } from '../dataplane/fd-watch.ts';
 import { DataplaneLoop } from '../dataplane/loop.ts';
-import { systemEntropy } from '../entropy.ts';
-import { ffiAvailable, requireLibc } from '../ffi/libc.ts';
-import { WorkerMemory } from '../ffi/memory.ts';
+import { requireLibc } from '../ffi/libc.ts';
+import type { WorkerMemory } from '../ffi/memory.ts';
 import { loadNative } from '../ffi/native.ts';
 import { TunNetstack, type TurnJudge } from '../tun/tun-netstack.ts';
 import type { UdpPort } from '../udp/port.ts';
 import { UdpDgram } from '../udp/udp-dgram.ts';
 import { UdpLinux } from '../udp/udp-linux.ts';
+import { layStackGround, type StackGround } from './stack-ground.ts';
 import { FlowHost } from './stack-host.ts';
 
 export interface StackTunnelOptions {
@@ -44,22 +40,16 @@ export interface StackTunnelOptions {
   /** Announces so many datagrams lost on their way to us; default: never. */
   readonly announceLostPackets?: number;
   readonly onEvent: (event: TunnelEvent) => void;
+  /** The tunnel's from now on. Default: it is laid now. */
+  readonly ground?: StackGround;
 }
 
-/** Memory besides the batches: message headers, iovecs, control messages, keys. */
-const portsBytes = 4 * 1024 * 1024;
-/** For what the stack sends while it takes a batch: acknowledgements, and what they let go. */
-const repliesArena = 1024 * 1024;
-const repliesCapacity = 512;
 /** Sources in a tunnel are who they say, and what is half open is mostly a dial under way, not a flood. */
 const tunnelLimits: Partial<NetLimits> = { halfOpen: 8192, halfOpenPerSource: 1024 };
-/** The first handshake of a fresh program takes 12 ms, after this many about 1.5. */
-const rehearsalRounds = 8;
-
 /** Owns its sockets and memory until `end` or `close`. */
 export class StackTunnel {
   readonly clock: Clock = systemClock();
-  readonly entropy: Entropy = systemEntropy();
+  readonly entropy: Entropy;
   readonly host: FlowHost;
   readonly #commands: Commands;
   readonly #memory: WorkerMemory;
@@ -76,13 +66,10 @@ export class StackTunnel {
   /** Throws CulvertError where the cryptography or the native calls cannot be had. */
   constructor(options: StackTunnelOptions) {
     const { mtu, addresses, acceptAny, limits = {}, log } = options;
-    const { clock, entropy } = this;
-    const ffi = ffiAvailable();
-    this.#memory = new WorkerMemory(
-      loopBatchesBytes + repliesArena + portsBytes,
-      ffi.ok ? ffi.libc : undefined,
-    );
-    const suite = chooseSuite({ memory: this.#memory, log });
+    const { clock } = this;
+    const { memory, suite, entropy, batches, replies } = options.ground ?? layStackGround(log);
+    this.#memory = memory;
+    this.entropy = entropy;
     this.#udp = options.udp === 'linux' ? this.#openLinux(log) : new UdpDgram({ log });
     this.#watch = options.udp === 'linux' ? newWatch() : undefined;
     const stack = new NetStack({
@@ -98,16 +85,13 @@ export class StackTunnel {
       wake: () => this.#tun.wake(),
       flush: () => this.#driver.flush(),
     });
-    const batches = loopBatches(this.#memory);
-    const { fromUdp: input, toTun, out } = batches;
     this.#tun = new TunNetstack({
       stack,
       clock,
       mtu,
-      replies: newReplies(this.#memory),
+      replies,
       onEvents: (events) => this.host.handleEvents(events),
     });
-    rehearse({ suite, entropy, input, toTun, out, rounds: rehearsalRounds });
     const { announceUnansweredMs = 0, announceLostPackets = 0 } = options;
     const asked = { announceUnansweredMs, announceLostPackets };
     this.#device = new TunnelDevice({ suite, entropy, mtu, limits: asked });
@@ -179,15 +163,4 @@ function newWatch(): FdWatch {
   const loaded = loadNative();
   assert(loaded.ok, 'native sockets come with native calls');
   return new FdWatch(loaded.native);
-}
-
-function newReplies(memory: WorkerMemory): PacketBatch {
-  const arenaStart = memory.alloc(repliesArena, 64);
-  return new PacketBatch({
-    bytes: memory.bytes,
-    arenaStart,
-    arenaEnd: arenaStart + repliesArena,
-    capacity: repliesCapacity,
-    addressCapacity: 1,
-  });
 }

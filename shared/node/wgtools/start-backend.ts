@@ -11,18 +11,20 @@ import { createKernelDevice, kernelModuleAvailable } from './kernel-device.ts';
 
 export interface StartBackendOptions extends TunnelThreadOptions {
   readonly choice: BackendChoice;
+  /** How one in userspace is started. Default: anew. */
+  readonly startThread?: typeof startTunnelThread;
   /** For tests. */
   readonly run?: Run;
 }
 
 /** Starts the tunnel. Rejects with CulvertError, with nothing left behind. */
 export async function startBackend(options: StartBackendOptions): Promise<TunnelBackend> {
-  const { choice, run, ...thread } = options;
+  const { choice, run, startThread = startTunnelThread, ...thread } = options;
   const { interfaceName, mtu, log } = thread;
-  if (choice === 'userspace') return startTunnelThread(thread);
+  if (choice === 'userspace') return startThread(thread);
   if (choice === 'auto' && !(await kernelModuleAvailable(run))) {
     log.info('this kernel has no WireGuard; the tunnel runs in userspace');
-    return startTunnelThread(thread);
+    return startThread(thread);
   }
   const device = await createKernelDevice({ interfaceName, ...(run === undefined ? {} : { run }) });
   log.info('the tunnel runs in the kernel', { mtu });

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { TunnelBackend } from '../../../../../shared/node/dataplane/messages.ts';
+import type { TunnelThreadOptions } from '../../../../../shared/node/dataplane/thread-link.ts';
 import type { Run } from '../../../../../shared/node/run.ts';
 import { silentLog } from '../../../../../shared/node/silent-log.ts';
 import { startBackend } from '../../../../../shared/node/wgtools/start-backend.ts';
@@ -34,6 +36,20 @@ describe('the choice between userspace and kernel', () => {
       'ip link del dev NAME',
       'ip link add dev cvk0 type wireguard',
     ]);
+  });
+
+  it('starts one in userspace as it was told to, where there is no kernel', async () => {
+    const { run } = fakeRun({ exitCode: 2, stderr: 'Error: Unknown device type.\n' });
+    const started: string[] = [];
+    const startThread = async ({ interfaceName }: TunnelThreadOptions): Promise<TunnelBackend> => {
+      started.push(interfaceName);
+      return { kind: 'userspace' } as TunnelBackend;
+    };
+
+    await startBackend({ ...options, choice: 'auto', run, startThread });
+    await startBackend({ ...options, choice: 'userspace', run, startThread });
+
+    expect(started).toEqual(['cvk0', 'cvk0']);
   });
 
   it('says so where the kernel was asked for and has no WireGuard', async () => {
