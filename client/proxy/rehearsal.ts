@@ -9,14 +9,15 @@ import { connect, type Socket } from 'node:net';
 import { parsePrefix } from '../../shared/core/base/ip.ts';
 import type { Entropy, Log } from '../../shared/core/base/ports.ts';
 import type { Clock } from '../../shared/node/clock.ts';
-import { MemoryTunnel, nearAddress } from '../../shared/node/flows/memory-tunnel.ts';
 import type { Rehearsal } from '../../shared/node/flows/quiet-rehearsal.ts';
+import { nearAddress, RehearsalTunnel } from '../../shared/node/flows/rehearsal-tunnel.ts';
 import { ProxyServer } from './server.ts';
 import { SplitDialer } from './split-dialer.ts';
 import { TunnelDialer } from './tunnel-dialer.ts';
 import { TunnelNames } from './tunnel-names.ts';
 
 export interface ProxyRehearsalParts {
+  readonly udp: 'linux' | 'dgram';
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly log: Log;
@@ -35,8 +36,13 @@ const socksWords: readonly Uint8Array[] = [
 const httpWords: readonly string[] = ['CONNECT 192.0.2.1:80 HTTP/1.1\r\nhost: 192.0.2.1:80\r\n\r\n'];
 
 /** Rejects where no port can be had. */
-export async function openProxyRehearsal({ clock, entropy, log }: ProxyRehearsalParts): Promise<Rehearsal> {
-  const tunnel = new MemoryTunnel({ clock, entropy, mtu });
+export async function openProxyRehearsal({
+  udp,
+  clock,
+  entropy,
+  log,
+}: ProxyRehearsalParts): Promise<Rehearsal> {
+  const tunnel = await RehearsalTunnel.open({ udp, mtu, entropy });
   tunnel.far.onTcp((incoming) => {
     const stream = incoming.accept();
     stream?.on('error', () => undefined).once('data', () => stream.end(answer));

@@ -56,7 +56,7 @@ const datagramMs = 300;
 const nudgeMs = 1500;
 
 export function makeProxyRole(parts: FlowParts): FlowRole {
-  const { stack, clock, entropy, log } = parts;
+  const { stack, udp, clock, entropy, log } = parts;
   const now = (): ReturnType<typeof clock.now> => clock.now();
   let dialer = dialerFor(parts, parts.settings as ProxySettings);
   const split = new SplitDialer(dialer);
@@ -83,7 +83,7 @@ export function makeProxyRole(parts: FlowParts): FlowRole {
   }
 
   function openRehearsal(): Promise<Rehearsal> {
-    return openProxyRehearsal({ clock, entropy, log });
+    return openProxyRehearsal({ udp, clock, entropy, log });
   }
 
   function isBusy(): boolean {

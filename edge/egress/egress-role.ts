@@ -101,14 +101,15 @@ export function makeEgressRole(parts: FlowParts): FlowRole {
 }
 
 /** While nobody is connected, nor asks anything. */
-function rehearsing({ stack, clock, entropy, log }: FlowParts): Pick<RoleParts, 'noteCall' | 'endRehearsal'> {
+function rehearsing(parts: FlowParts): Pick<RoleParts, 'noteCall' | 'endRehearsal'> {
+  const { udp, stack, clock, entropy, log } = parts;
   let calledAt = clock.now();
   return {
     noteCall: () => {
       calledAt = clock.now();
     },
     endRehearsal: rehearseQuietly({
-      open: () => openEgressRehearsal({ clock, entropy, log }),
+      open: () => openEgressRehearsal({ udp, clock, entropy, log }),
       isBusy: () => stack.usage.connections > 0 || clock.now() - calledAt < quietMs,
       log,
     }),

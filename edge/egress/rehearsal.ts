@@ -10,8 +10,8 @@ import type { Entropy, Log } from '../../shared/core/base/ports.ts';
 import type { Clock } from '../../shared/node/clock.ts';
 import type { FlowDialer } from '../../shared/node/flows/contract.ts';
 import { Forwarder } from '../../shared/node/flows/forwarder.ts';
-import { MemoryTunnel, nearAddress } from '../../shared/node/flows/memory-tunnel.ts';
 import type { Rehearsal } from '../../shared/node/flows/quiet-rehearsal.ts';
+import { nearAddress, RehearsalTunnel } from '../../shared/node/flows/rehearsal-tunnel.ts';
 import { breakOff } from '../../shared/node/flows/splice.ts';
 import { EgressPaths } from './egress-paths.ts';
 import { HostNames } from './host-name.ts';
@@ -19,6 +19,7 @@ import type { EgressRules } from './settings.ts';
 import { WayOut } from './way-out.ts';
 
 export interface EgressRehearsalParts {
+  readonly udp: 'linux' | 'dgram';
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly log: Log;
@@ -36,14 +37,17 @@ const device = 'rehearsal';
 
 /** Rejects where no port can be had. */
 export async function openEgressRehearsal(parts: EgressRehearsalParts): Promise<Rehearsal> {
-  const { clock, entropy, log } = parts;
+  const { udp, clock, entropy, log } = parts;
   const server = createServer((socket) => {
     socket.on('error', () => undefined).once('data', () => socket.end('.'));
   });
   server.listen(0, formatAddress(loopback));
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const tunnel = new MemoryTunnel({ clock, entropy, mtu });
+  const tunnel = await RehearsalTunnel.open({ udp, mtu, entropy }).catch((cause: unknown) => {
+    server.close();
+    throw cause;
+  });
   const paths = new EgressPaths({
     config: {
       paths: [{ id: 'direct', type: 'direct' }],
@@ -82,7 +86,7 @@ export async function openEgressRehearsal(parts: EgressRehearsalParts): Promise<
   };
 }
 
-async function visit({ near }: MemoryTunnel): Promise<void> {
+async function visit({ near }: RehearsalTunnel): Promise<void> {
   const signal = AbortSignal.timeout(roundMs);
   const stream = await near.connectTcp({ destination: elsewhere, port: 80 }, signal);
   try {

@@ -1,23 +1,38 @@
 // What workers rehearse, with the system's sockets on loopback: it works, leads nowhere and leaves nothing.
 
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openProxyRehearsal } from '../../client/proxy/rehearsal.ts';
 import { openEgressRehearsal } from '../../edge/egress/rehearsal.ts';
 import { systemClock } from '../../shared/node/clock.ts';
 import { systemEntropy } from '../../shared/node/entropy.ts';
+import { ffiAvailable } from '../../shared/node/ffi/libc.ts';
 import type { Rehearsal } from '../../shared/node/flows/quiet-rehearsal.ts';
 import { silentLog } from '../../shared/node/silent-log.ts';
 
 const parts = { clock: systemClock(), entropy: systemEntropy(), log: silentLog };
-const kinds: readonly (readonly [string, () => Promise<Rehearsal>])[] = [
-  ['of the proxy', () => openProxyRehearsal(parts)],
-  ['of the way out', () => openEgressRehearsal(parts)],
-];
+/** Native sockets where this system has them. */
+const carriers = ffiAvailable().ok ? (['linux', 'dgram'] as const) : (['dgram'] as const);
+const kinds: readonly (readonly [string, () => Promise<Rehearsal>])[] = carriers.flatMap((udp) => [
+  [`of the proxy, by ${udp} sockets`, () => openProxyRehearsal({ udp, ...parts })] as const,
+  [`of the way out, by ${udp} sockets`, () => openEgressRehearsal({ udp, ...parts })] as const,
+]);
 const someRounds = 40;
 
-/** Sockets of the system that this process has open. */
+/** Sockets that this process has open, native ones included where the system tells. */
 function sockets(): number {
-  return process.getActiveResourcesInfo().filter((kind) => kind.startsWith('TCP')).length;
+  const listed = '/proc/self/fd';
+  if (existsSync(listed)) return readdirSync(listed).filter((fd) => isSocket(join(listed, fd))).length;
+  return process.getActiveResourcesInfo().filter((kind) => /^(TCP|UDP)/.test(kind)).length;
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return readlinkSync(path).startsWith('socket:');
+  } catch {
+    return false; // Closed since it was listed.
+  }
 }
 
 describe.each(kinds)('the rehearsal %s', (_name, open) => {

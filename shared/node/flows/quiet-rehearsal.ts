@@ -4,6 +4,7 @@
  */
 
 import type { Log } from '../../core/base/ports.ts';
+import { compileSoon } from '../compile-soon.ts';
 import { giveBackCompiled } from '../give-back.ts';
 
 /** What is rehearsed, set up for it alone. */
@@ -24,7 +25,16 @@ export interface QuietRehearsalOptions {
   readonly pauseMs?: number;
 }
 
-const usualRounds = 500;
+const usualRounds = 300;
+/**
+ * After how many calls a function is taken up, and how many calls since it last met something new: most are called once or
+ * twice a round. How many compilers run at a time (0 = any).
+ */
+const compilers = [
+  { flag: '--invocation-count-for-maglev', soon: 100, usual: 400 },
+  { flag: '--minimum-invocations-after-ic-update', soon: 30, usual: 500 },
+  { flag: '--concurrent-turbofan-max-threads', soon: 2, usual: 0 },
+] as const;
 const usualPauseMs = 500;
 /** Who was busy for so long has done it all for real. */
 const maxPauses = 120;
@@ -45,8 +55,10 @@ async function rehearse(options: QuietRehearsalOptions, stop: AbortSignal): Prom
   const { open, isBusy, rounds = usualRounds, pauseMs = usualPauseMs } = options;
   await pause(pauseMs, stop);
   if (stop.aborted) return;
-  const rehearsal = await open();
+  const asUsual = compileSoon(compilers);
+  let rehearsal: Rehearsal | undefined;
   try {
+    rehearsal = await open();
     let pauses = 0;
     for (let round = 0; round < rounds && !stop.aborted && pauses < maxPauses; ) {
       if (isBusy()) {
@@ -58,7 +70,8 @@ async function rehearse(options: QuietRehearsalOptions, stop: AbortSignal): Prom
       round++;
     }
   } finally {
-    await rehearsal.close();
+    asUsual();
+    await rehearsal?.close();
     giveBackCompiled();
   }
 }
