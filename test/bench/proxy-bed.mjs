@@ -1,11 +1,13 @@
 // Where the proxy's benchmark happens: three hosts (shared/node/lab), a web server in `inet`, and who carries: nobody
-// (plain: the edge host routes), culvert (proxy mode, edge in user space), or ssh -D.
+// (plain: the edge host routes), culvert (proxy mode, edge in user space), gvisor (another client at such an edge), or
+// ssh -D.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { untilConnected } from '../../client/cli/commands/connect.ts';
 import {
+  demoDevice,
   demoNetwork,
   gatewayAddresses,
   newKeys,
@@ -23,9 +25,12 @@ const readyMs = 30_000;
 export const webPort = 8080;
 export const silentPort = 8081;
 export const congestion = 'cubic';
-const tunnelPort = 51_820;
+/** Each with an edge of its own. */
+const tunnelPorts = { culvert: 51_820, gvisor: 51_821 };
 const sshPort = 2222;
-const proxyPorts = { culvert: 40_000, ssh: 40_001 };
+const proxyPorts = { culvert: 40_000, ssh: 40_001, gvisor: 40_002 };
+/** As ours. */
+const tunnelMtu = 1420;
 const seed = 20_261_121;
 
 /** Largest window of both kernels: enough for the bad link. */
@@ -79,61 +84,77 @@ export class Bed {
   async #carry(label, edgeAddress, options) {
     if (label === 'plain') this.carriers.plain = { proxyPort: 0 };
     else if (label === 'culvert') this.carriers.culvert = await this.#culvert(edgeAddress);
-    else if (label === 'ssh') {
+    else if (label === 'gvisor') {
+      const program = inPath('gvisor-proxy');
+      if (program === undefined)
+        options.note('gvisor is left out: see test/bench/peers/gvisor-proxy/build.sh');
+      else this.carriers.gvisor = await this.#gvisor(program, edgeAddress);
+    } else if (label === 'ssh') {
       const found = await this.#ssh(edgeAddress);
       if (found === undefined) options.note('ssh is left out: apt install openssh-server brings it');
       else this.carriers.ssh = found;
     } else throw new Error(`there is no "${label}" to carry`);
   }
 
-  async #culvert(edgeAddress) {
-    const edgeFolder = join(this.lab.folder, 'edge');
-    const clientFolder = join(this.lab.folder, 'client');
-    for (const folder of [edgeFolder, clientFolder]) mkdirSync(folder, { mode: 0o700 });
+  /** An edge of ours in user space, for one client: {edge, endpoint, keys, edgeKey}. */
+  async #edge(label, edgeAddress) {
+    const folder = join(this.lab.folder, `edge-of-${label}`);
+    mkdirSync(folder, { mode: 0o700 });
+    const port = tunnelPorts[label];
     const keys = newKeys();
     const yaml = [
       'name: bench',
       `endpoint: ${edgeAddress}`,
-      `listen: { udp: [${tunnelPort}] }`,
+      `listen: { udp: [${port}] }`,
       demoNetwork,
       'egress: { backend: userspace }',
       'dns: { upstreams: [] }',
       peersLine(keys.publicKey),
     ];
-    writeFileSync(join(edgeFolder, 'edge.yaml'), `${yaml.join('\n')}\n`);
-    const edge = await this.lab.edge.start('culvert-edge', [
-      programPath('culvert-edge'),
-      'run',
-      '--data',
-      edgeFolder,
-    ]);
+    writeFileSync(join(folder, 'edge.yaml'), `${yaml.join('\n')}\n`);
+    const words = [programPath('culvert-edge'), 'run', '--data', folder];
+    const edge = await this.lab.edge.start('culvert-edge', words);
     await edge.waitFor(/^ready$/m, readyMs);
-    const { publicKey } = await askEdge(join(edgeFolder, 'control.sock'));
-    const socket = join(clientFolder, 'control.sock');
-    const words = [
-      programPath('culvert'),
-      'daemon',
-      '--foreground',
-      '--state-dir',
-      clientFolder,
-      '--socket',
-      socket,
-    ];
+    const { publicKey: edgeKey } = await askEdge(join(folder, 'control.sock'));
+    return { edge, endpoint: `${edgeAddress}:${port}`, keys, edgeKey };
+  }
+
+  async #culvert(edgeAddress) {
+    const { edge, endpoint, keys, edgeKey } = await this.#edge('culvert', edgeAddress);
+    const folder = join(this.lab.folder, 'client');
+    mkdirSync(folder, { mode: 0o700 });
+    const socket = join(folder, 'control.sock');
+    const flags = ['--foreground', '--state-dir', folder, '--socket', socket];
+    const words = [programPath('culvert'), 'daemon', ...flags];
     const client = await this.lab.client.start('culvert daemon', words);
     const control = new ControlClient(socket);
     await untilAnswers(client, () => control.call('status'), readyMs);
     await control.call('changeSettings', { mode: 'proxy', 'proxy.port': proxyPorts.culvert });
-    const endpoint = `${edgeAddress}:${tunnelPort}`;
-    const conf = wgQuickFile({
-      privateKey: keys.privateKey,
-      edgeKey: publicKey,
-      endpoint,
-      dns: gatewayAddresses,
-    });
+    const { privateKey } = keys;
+    const conf = wgQuickFile({ privateKey, edgeKey, endpoint, dns: gatewayAddresses });
     await control.call('importEdge', { name: 'bench', conf });
     await control.call('connect', {});
     await untilConnected(control, readyMs, { note: () => {} });
     return { proxyPort: proxyPorts.culvert, client, edge };
+  }
+
+  /** The design of wireproxy: wireguard-go and gVisor's stack, at an edge of ours. */
+  async #gvisor(program, edgeAddress) {
+    const { edge, endpoint, keys, edgeKey } = await this.#edge('gvisor', edgeAddress);
+    const hex = (key) => Buffer.from(key, 'base64').toString('hex');
+    const settings = [
+      `private_key=${hex(keys.privateKey)}`,
+      `public_key=${hex(edgeKey)}`,
+      `endpoint=${endpoint}`,
+      'allowed_ip=0.0.0.0/0',
+    ];
+    const file = join(this.lab.folder, 'gvisor.conf');
+    writeFileSync(file, `${settings.join('\n')}\n`, { mode: 0o600 });
+    const own = [demoDevice.address, String(tunnelMtu), String(proxyPorts.gvisor)];
+    const words = ['sh', '-c', 'file=$1; shift; exec "$@" < "$file"', 'sh', file, program, ...own];
+    const client = await this.lab.client.start('gvisor-proxy', words);
+    await client.waitFor(/^listening$/m, readyMs);
+    return { proxyPort: proxyPorts.gvisor, client, edge };
   }
 
   /** For scale: a proxy with encryption that everybody has. One TCP connection carries all. */
@@ -190,4 +211,17 @@ function untilSays(child, words) {
     if (!child.stderr.includes(words)) throw new Error(`${child.name} did not say "${words}"`);
   };
   return untilAnswers(child, look, readyMs);
+}
+
+function inPath(program) {
+  const isThere = (path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return folders.map((folder) => join(folder, program)).find(isThere);
 }

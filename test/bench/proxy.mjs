@@ -14,7 +14,7 @@ const allTests = ['throughput', 'first-byte', 'idle', 'loss'];
 const help = `Usage: node test/bench/proxy.mjs [OPTION]...
 
   --tests LIST     of ${allTests.join(', ')} (default: all)
-  --only LIST      of plain, culvert, ssh: who carries the downloads (default: all that are there)
+  --only LIST      of plain, culvert, gvisor, ssh: who carries the downloads (default: all that are there)
   --rounds N       interleaved rounds (default 3)
   --seconds S      of each download (default 4; twice as long on the bad link)
   --loss LIST      percent, on the bad link (default 0,0.1,1)
@@ -26,13 +26,13 @@ const help = `Usage: node test/bench/proxy.mjs [OPTION]...
   --verbose        show what the programs print
   --help           print this
 
-With the defaults it takes about 7 minutes; needs root, iproute2, nftables, ethtool and curl.
+With the defaults it takes about 8 minutes; needs root, iproute2, nftables, ethtool and curl.
 `;
 
 const { values } = parseArgs({
   options: {
     tests: { type: 'string', default: allTests.join(',') },
-    only: { type: 'string', default: 'plain,culvert,ssh' },
+    only: { type: 'string', default: 'plain,culvert,gvisor,ssh' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '4' },
     loss: { type: 'string', default: '0,0.1,1' },
