@@ -254,8 +254,12 @@ describeWith({ namespaces: true, tools: ['ip', 'nft', 'ping'] }, 'the doctor of 
   ];
   const chosen = (rows: readonly Row[], mode: Mode): readonly Row[] =>
     rows.filter(({ title }) => isWhole || mode === modes[0] || rowsOfAnyMode.includes(title));
-  const wrongOnes = (mode: Mode): readonly Outcome[] =>
-    outcomes.filter((one) => one.mode === mode && one.named !== one.expected);
+  /** Told at once: a second try would hide them. */
+  const wrongOnes = (mode: Mode): readonly Outcome[] => {
+    const wrong = outcomes.filter((one) => one.mode === mode && one.named !== one.expected);
+    if (wrong.length > 0) process.stdout.write(`${JSON.stringify(wrong)}\n`);
+    return wrong;
+  };
 
   function forget(mode: Mode, rows: readonly Row[]): void {
     const titles = rows.map(({ title }) => title);
