@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inPath } from './processes.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
@@ -50,11 +51,4 @@ function wireguardPeer(label, binary, words) {
 function versionOf(binary) {
   const { stdout } = spawnSync(binary, ['--version'], { encoding: 'utf8', timeout: 5000 });
   return /\d+\.\d+[\w.-]*/.exec(stdout ?? '')?.[0] ?? 'version unknown';
-}
-
-function inPath(program) {
-  for (const folder of (process.env.PATH ?? '').split(':')) {
-    if (folder !== '' && existsSync(join(folder, program))) return join(folder, program);
-  }
-  return undefined;
 }

@@ -1,8 +1,9 @@
 // Programs that the benchmark starts, and what they cost: CPU and memory of a whole process tree.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 
 const ticksPerSecond = 100; // USER_HZ on every Linux architecture we run on
 const graceMs = 3000;
@@ -183,4 +184,12 @@ function readProc(path) {
   } catch {
     return undefined;
   }
+}
+
+/** Where a program of this name is in PATH; undefined where none is. */
+export function inPath(program) {
+  for (const folder of (process.env.PATH ?? '').split(':')) {
+    if (folder !== '' && existsSync(join(folder, program))) return join(folder, program);
+  }
+  return undefined;
 }

@@ -2,8 +2,8 @@
 // (plain: the edge host routes), culvert (proxy mode, edge in user space), gvisor (another client at such an edge), or
 // ssh -D.
 
-import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { untilConnected } from '../../client/cli/commands/connect.ts';
 import {
@@ -19,6 +19,7 @@ import { programPath, untilAnswers } from '../../client/start/programs.ts';
 import { ControlClient } from '../../shared/node/control/socket-client.ts';
 import { endsBetween, RelayChild, relayAddresses } from '../../shared/node/lab/relay-child.ts';
 import { Lab, labAddresses } from '../../shared/node/lab/topology.ts';
+import { inPath } from './processes.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const readyMs = 30_000;
@@ -211,17 +212,4 @@ function untilSays(child, words) {
     if (!child.stderr.includes(words)) throw new Error(`${child.name} did not say "${words}"`);
   };
   return untilAnswers(child, look, readyMs);
-}
-
-function inPath(program) {
-  const isThere = (path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  const folders = (process.env.PATH ?? '').split(delimiter);
-  return folders.map((folder) => join(folder, program)).find(isThere);
 }
