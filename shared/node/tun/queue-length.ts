@@ -33,3 +33,17 @@ export function queueLengthFor(bytes: number, reads: number, current: number): n
   const factor = wanted > current ? wanted / current : current / wanted;
   return factor >= leastChange ? wanted : undefined;
 }
+
+/** Decides over time, so that a queue seldom becomes longer. */
+export class QueueFit {
+  /** Looks, one after the other, that found it too short. */
+  #tooShort = 0;
+
+  /** As `queueLengthFor`, asked once a look. */
+  lengthFor(bytes: number, reads: number, current: number): number | undefined {
+    const wanted = queueLengthFor(bytes, reads, current);
+    const isLonger = wanted !== undefined && wanted > current;
+    this.#tooShort = isLonger ? this.#tooShort + 1 : 0;
+    return isLonger && this.#tooShort < looksBeforeLonger ? undefined : wanted;
+  }
+}

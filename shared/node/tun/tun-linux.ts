@@ -16,7 +16,7 @@ import type { WorkerMemory } from '../ffi/memory.ts';
 import * as abi from '../ffi/structs.ts';
 import { fastRangeSum } from '../kernel/range-sum.ts';
 import type { TunPort } from './port.ts';
-import { longestQueue, looksBeforeLonger, queueLengthFor, systemQueue } from './queue-length.ts';
+import { longestQueue, QueueFit, systemQueue } from './queue-length.ts';
 import {
   askInterface,
   type DeviceContext,
@@ -93,8 +93,7 @@ export class TunLinux implements TunPort {
   #readBytes = 0;
   /** The length that we set; undefined = somebody else's choice stands. */
   #queueLength: number | undefined;
-  /** Looks, one after the other, that found it too short. */
-  #tooShort = 0;
+  readonly #queueFit = new QueueFit();
   /** Length of the packet in the staging area that did not fit the last batch, header included; 0 = none. */
   #pending = 0;
   #closed = false;
@@ -248,9 +247,8 @@ export class TunLinux implements TunPort {
     this.#reads = 0;
     this.#readBytes = 0;
     if (reads === 0 || current === undefined) return;
-    const wanted = queueLengthFor(bytes, reads, current);
-    this.#tooShort = wanted !== undefined && wanted > current ? this.#tooShort + 1 : 0;
-    if (wanted === undefined || (wanted > current && this.#tooShort < looksBeforeLonger)) return;
+    const wanted = this.#queueFit.lengthFor(bytes, reads, current);
+    if (wanted === undefined) return;
     const actual = askInterface(this.#context, this.#socket, abi.SIOCGIFTXQLEN, this.#name);
     const ours = actual === current;
     this.#queueLength =

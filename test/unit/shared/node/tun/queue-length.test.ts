@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import {
   longestQueue,
+  looksBeforeLonger,
+  QueueFit,
   queueLengthFor,
   queueTargetBytes,
   shortestQueue,
@@ -27,5 +29,30 @@ describe('the length of the interface queue', () => {
       expect(length).toBeGreaterThanOrEqual(shortestQueue);
       expect(length).toBeLessThanOrEqual(longestQueue);
     }
+  });
+});
+
+describe('the length over time', () => {
+  const small = [60 * 1000, 1000] as const;
+  const large = [64 * 1024 * 1000, 1000] as const;
+
+  it('becomes longer only where it was too short at many looks, one after the other', () => {
+    const fit = new QueueFit();
+    const looks = Array.from({ length: looksBeforeLonger }, () => fit.lengthFor(...small, shortestQueue));
+
+    expect(looks.slice(0, -1).every((length) => length === undefined)).toBe(true);
+    expect(looks.at(-1)).toBe(longestQueue);
+  });
+
+  it('begins to count anew after a look that did not find it too short', () => {
+    const fit = new QueueFit();
+    for (let look = 1; look < looksBeforeLonger; look++) fit.lengthFor(...small, shortestQueue);
+    fit.lengthFor(...large, shortestQueue);
+
+    expect(fit.lengthFor(...small, shortestQueue)).toBeUndefined();
+  });
+
+  it('becomes shorter at once', () => {
+    expect(new QueueFit().lengthFor(...large, longestQueue)).toBe(shortestQueue);
   });
 });
