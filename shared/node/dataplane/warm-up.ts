@@ -19,18 +19,14 @@ const spareHandshakes = 400;
 const packets = 800;
 /** Real packets have taught the engine by then. */
 const longestMs = 5000;
-/** After how many calls the engine's compilers take up a function, and how many run at a time (0 = any). */
-const compilers = [
-  { flag: '--invocation-count-for-maglev', soon: 100, usual: 400 },
-  { flag: '--invocation-count-for-turbofan', soon: 600, usual: 3000 },
-  { flag: '--concurrent-turbofan-max-threads', soon: 2, usual: 0 },
-] as const;
+/** Enough calls for what is rehearsed so often. */
+const sooner = { maglevCalls: 100, turbofanCalls: 600 };
 
 export type WarmUpOptions = Omit<LoopRehearsalOptions, 'rounds' | 'budgetMs' | 'eventFd' | 'part'>;
 
 /**
- * What is left to do: `next` for one round, `return` to leave the rest. Between two calls of `warmUp` and the first `next`
- * nothing is open. `withSockets`: also rehearses system calls, where UDP goes by way of them.
+ * What is left to do: `next` for one round, `return` to leave the rest. Between the end of this call and the first
+ * `next` nothing is open. `withSockets`: also rehearses system calls, where UDP goes by way of them.
  */
 export function warmUp(options: WarmUpOptions, withSockets: boolean): Generator<SpareStep, void, void> {
   const { suite, entropy, batches } = options;
@@ -70,7 +66,7 @@ function* eagerly(
   // Its own: what the main thread rings must not be taken by a rehearsal.
   const eventFd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   // The setting is the whole process's; its other threads have little to do at this time.
-  const asUsual = compileSoon(compilers);
+  const asUsual = compileSoon(sooner);
   try {
     yield* work(eventFd);
   } finally {

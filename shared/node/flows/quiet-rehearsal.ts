@@ -26,15 +26,8 @@ export interface QuietRehearsalOptions {
 }
 
 const usualRounds = 300;
-/**
- * After how many calls a function is taken up, and how many calls since it last met something new: most are called once or
- * twice a round. How many compilers run at a time (0 = any).
- */
-const compilers = [
-  { flag: '--invocation-count-for-maglev', soon: 100, usual: 400 },
-  { flag: '--minimum-invocations-after-ic-update', soon: 30, usual: 500 },
-  { flag: '--concurrent-turbofan-max-threads', soon: 2, usual: 0 },
-] as const;
+/** Most functions are called once or twice a round. */
+const sooner = { maglevCalls: 100, calmCalls: 30 };
 const usualPauseMs = 500;
 /** Who was busy for so long has done it all for real. */
 const maxPauses = 120;
@@ -55,7 +48,7 @@ async function rehearse(options: QuietRehearsalOptions, stop: AbortSignal): Prom
   const { open, isBusy, rounds = usualRounds, pauseMs = usualPauseMs } = options;
   await pause(pauseMs, stop);
   if (stop.aborted) return;
-  const asUsual = compileSoon(compilers);
+  const asUsual = compileSoon(sooner);
   let rehearsal: Rehearsal | undefined;
   try {
     rehearsal = await open();
