@@ -4,6 +4,7 @@
  * asked for them. Two UDP ports are bound to any number meanwhile; keys are drawn and wiped, and nobody else has them.
  */
 
+import { assert } from '../../core/base/assert.ts';
 import type { Entropy } from '../../core/base/ports.ts';
 import { keySize } from '../../core/crypto/suite.ts';
 import type { NetLimits } from '../../core/netstack/limits.ts';
@@ -69,5 +70,7 @@ export class RehearsalTunnel {
 }
 
 function keyOf(end: StackTunnel): Uint8Array {
-  return end.status().publicKey ?? new Uint8Array(keySize);
+  const { publicKey } = end.status();
+  assert(publicKey !== undefined, 'an end that was given a private key has a public one');
+  return publicKey;
 }

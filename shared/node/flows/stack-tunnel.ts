@@ -46,6 +46,7 @@ export interface StackTunnelOptions {
 
 /** Sources in a tunnel are who they say, and what is half open is mostly a dial under way, not a flood. */
 const tunnelLimits: Partial<NetLimits> = { halfOpen: 8192, halfOpenPerSource: 1024 };
+
 /** Owns its sockets and memory until `end` or `close`. */
 export class StackTunnel {
   readonly clock: Clock = systemClock();
