@@ -2,23 +2,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { ConnectionState } from '../../../../client/connection/state.ts';
 import { EarlyThread } from '../../../../client/host/early-thread.ts';
-import { monoMs } from '../../../../shared/core/base/time.ts';
 import type { TunnelBackend } from '../../../../shared/node/dataplane/messages.ts';
+import { beginningState } from '../../../support/connection-states.ts';
 
-const leavingOff: ConnectionState = {
-  kind: 'connecting',
-  reach: 'device',
-  edge: 'home',
-  phase: 'resolving',
-  phaseSince: monoMs(0),
-  endpoints: [],
-  closed: false,
-  failures: 0,
-  handshaked: false,
-  confirmed: false,
-};
-const preparing: ConnectionState = { ...leavingOff, phase: 'preparing', closed: true };
-const startingOver: ConnectionState = { ...leavingOff, closed: true };
+const leavingOff: ConnectionState = beginningState;
+const preparing: ConnectionState = { ...beginningState, phase: 'preparing', closed: true };
+const startingOver: ConnectionState = { ...beginningState, closed: true };
 
 let done: string[] = [];
 let fails = false;
@@ -91,8 +80,8 @@ describe('a packet worker that is started early', () => {
     const early = make();
 
     early.handleChange(startingOver);
-    early.handleChange({ ...leavingOff, reach: 'proxy' });
-    early.handleChange({ ...leavingOff, edge: 'gone' });
+    early.handleChange({ ...beginningState, reach: 'proxy' });
+    early.handleChange({ ...beginningState, edge: 'gone' });
     await settle();
 
     expect(done).toEqual([]);

@@ -2,30 +2,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { ConnectionState } from '../../../../client/connection/state.ts';
 import { SpareThread } from '../../../../client/host/spare-thread.ts';
-import { monoMs } from '../../../../shared/core/base/time.ts';
 import type { BlankThread } from '../../../../shared/node/dataplane/thread-link.ts';
 import type { BlankFlow } from '../../../../shared/node/flows/flow-thread-link.ts';
+import { beginningState, connectedState } from '../../../support/connection-states.ts';
 
 const off: ConnectionState = { kind: 'off' };
-const connecting: ConnectionState = {
-  kind: 'connecting',
-  reach: 'device',
-  edge: 'home',
-  phase: 'resolving',
-  phaseSince: monoMs(0),
-  endpoints: [],
-  closed: false,
-  failures: 0,
-  handshaked: false,
-  confirmed: false,
-};
-const connected: ConnectionState = {
-  kind: 'connected',
-  reach: 'device',
-  edge: 'home',
-  endpoints: [],
-  provenAt: monoMs(0),
-};
+const connecting: ConnectionState = beginningState;
+const connected: ConnectionState = connectedState;
 
 let done: string[] = [];
 let wanted: 'device' | 'proxy' | undefined;

@@ -15,26 +15,10 @@ import {
 } from '../../../../client/settings/portal-settings.ts';
 import { monoMs, unixMs } from '../../../../shared/core/base/time.ts';
 import type { CulvertError } from '../../../../shared/core/control/codes.ts';
+import { beginningState, connectedState } from '../../../support/connection-states.ts';
 
-const connecting: ConnectionState = {
-  kind: 'connecting',
-  reach: 'device',
-  edge: 'home',
-  phase: 'handshaking',
-  phaseSince: monoMs(0),
-  endpoints: [],
-  closed: true,
-  failures: 0,
-  handshaked: false,
-  confirmed: false,
-};
-const connected: ConnectionState = {
-  kind: 'connected',
-  reach: 'device',
-  edge: 'home',
-  endpoints: [],
-  provenAt: monoMs(0),
-};
+const connecting: ConnectionState = { ...beginningState, phase: 'handshaking', closed: true };
+const connected: ConnectionState = connectedState;
 const signIn: ProbeAnswer = { kind: 'sign-in', places: [{ host: 'login.example', port: 8443 }] };
 
 const none = (): undefined => undefined;
